@@ -21,7 +21,7 @@ PKG       = $(shell pkg-config $(1) $(LIBS) 2>/dev/null)
 # ---- variants -----------------------------------------------------------------------------------
 WARN     := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
             -Wno-sign-conversion $(WERROR)
-CSTD     := -std=gnu11 -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"' -Iinclude -Icommon
+CSTD     := -std=gnu11 -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"' -Iinclude -Icommon -Iprobe -Iexporter
 OPT_release := -O2 -g
 OPT_debug   := -Og -g3 -DWEIR_DEBUG
 OPT_asan    := -O1 -g -DWEIR_DEBUG -fsanitize=address -fno-omit-frame-pointer
@@ -66,3 +66,12 @@ $(B)/%.o: %.c
 	$(Q)$(CC) $(CFLAGS) $(call PKG,--cflags) -MMD -MP -c -o $@ $<
 
 -include $(OBJ:.o=.d)
+
+# ---- unit tests ---------------------------------------------------------------------------------
+$(B)/unit/%: tests/unit/%.c $(B)/libweir.a tests/support/flows.h
+	@echo "  TEST  $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(call PKG,--cflags) -Itests/support -Wno-missing-prototypes -Wno-conversion \
+	    $(LDFLAGS) -o $@ $< $(B)/libweir.a $(call PKG,--libs) -lcriterion -lm
+
+unit-build: $(UNIT)

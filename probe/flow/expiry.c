@@ -1,0 +1,198 @@
+/*
+ * When a flow ends (METERING.md §6).
+ *
+ * Up to three deadlines, of which the one that fell due first happens first, however late it is
+ * noticed: so what a record holds never depends on when somebody looked. A packet settles the flow
+ * it would join; the sweep settles what the wheel brings up. The sweep acts a moment after a
+ * deadline (clock > deadline), a packet at the contract's instant, because active is due at its
+ * deadline but idle and closed only after theirs: were the sweep to act at an instant that active
+ * and idle share, it would put active first, where a later look puts idle first.
+ */
+#include <stddef.h>
+
+#include "table_internal.h"
+
+/* ---- deadlines ---------------------------------------------------------------------------- */
+
+struct deadline {
+	int64_t at_ns;
+	enum flow_end reason;
+};
+
+/* The deadlines a flow has, idle before closed before active; returns their number. */
+static unsigned deadlines(const struct flow_table *t, uint32_t number, struct deadline d[3])
+{
+	const struct entry *e = &t->entry[number];
+	unsigned n = 0;
+	d[n++] = (struct deadline){entry_arrival(t, number) + t->conf.idle_ns, FLOW_END_IDLE};
+	if (e->state & STATE_CLOSED)
+		d[n++] = (struct deadline){e->closed_ns + t->conf.linger_ns, FLOW_END_DETECTED};
+	if (e->state & STATE_RECORD)
+		d[n++] = (struct deadline){e->record_ns + t->conf.active_ns, FLOW_END_ACTIVE};
+	return n;
+}
+
+static bool is_due(const struct deadline *d, int64_t clock_ns, enum settle_how how)
+{
+	if (d->reason == FLOW_END_ACTIVE && how == SETTLE_PACKET)
+		return clock_ns >= d->at_ns;
+	return clock_ns > d->at_ns;
+}
+
+/* The deadline that fell due first, or NULL; the first of the list among equals. */
+static const struct deadline *first_due(const struct deadline *d, unsigned n, int64_t clock_ns,
+					enum settle_how how)
+{
+	const struct deadline *first = NULL;
+	for (unsigned i = 0; i < n; i++)
+		if (is_due(&d[i], clock_ns, how) && (first == NULL || d[i].at_ns < first->at_ns))
+			first = &d[i];
+	return first;
+}
+
+/* Least instant at which anything can be due, now or after a record begun at the clock. */
+static int64_t least_deadline(const struct flow_table *t, const struct deadline *d, unsigned n,
+			      int64_t clock_ns)
+{
+	int64_t least = clock_ns + t->conf.active_ns;
+	for (unsigned i = 0; i < n; i++)
+		if (d[i].at_ns < least)
+			least = d[i].at_ns;
+	return least;
+}
+
+/* How long past its deadline a record stayed, when the clock had been there already. */
+static void note_lag(struct flow_table *t, int64_t deadline_ns)
+{
+	int64_t lag = t->clock_ns - deadline_ns;
+	uint64_t *worst = &t->conf.counters->v[COUNTER_EXPORT_LAG_NS];
+	if (lag > 0 && (uint64_t)lag > *worst)
+		*worst = (uint64_t)lag;
+}
+
+void entry_end(struct flow_table *t, uint32_t number, enum flow_end reason, int64_t clock_ns)
+{
+	record_send(t, number, reason, clock_ns);
+	table_remove(t, number);
+}
+
+bool entry_settle(struct flow_table *t, uint32_t number, int64_t clock_ns, enum settle_how how)
+{
+	for (;;) {
+		struct deadline d[3];
+		unsigned n = deadlines(t, number, d);
+		const struct deadline *due = first_due(d, n, clock_ns, how);
+		if (due == NULL) {
+			t->entry[number].tick =
+				(uint32_t)tick_of(least_deadline(t, d, n, clock_ns));
+			return true;
+		}
+		if (t->entry[number].state & STATE_RECORD)
+			note_lag(t, due->at_ns);
+		if (due->reason != FLOW_END_ACTIVE) {
+			entry_end(t, number, due->reason, clock_ns);
+			return false;
+		}
+		record_send(t, number, FLOW_END_ACTIVE, clock_ns);
+	}
+}
+
+/* ---- the wheel ---------------------------------------------------------------------------- */
+
+/* A deadline in tick N is past for certain when tick N + 1 comes. */
+static void file(struct flow_table *t, uint32_t id, uint64_t tick)
+{
+	timer_wheel_file(&t->wheel, id, tick + 1);
+}
+
+void entry_file_new(struct flow_table *t, uint32_t number, int64_t clock_ns)
+{
+	struct entry *e = &t->entry[number];
+	int64_t first = t->conf.idle_ns < t->conf.active_ns ? t->conf.idle_ns : t->conf.active_ns;
+	uint64_t tick = tick_of(clock_ns + first);
+	e->tick = (uint32_t)tick;
+	if (e->state & STATE_FILED)
+		return; /* inherited: comes up no later than this, and is filed anew then */
+	e->state |= STATE_FILED;
+	file(t, number, tick);
+}
+
+void entry_file_closing(struct flow_table *t, uint32_t number)
+{
+	struct entry *e = &t->entry[number];
+	uint64_t tick = tick_of(e->closed_ns + t->conf.linger_ns);
+	if ((int32_t)((uint32_t)tick - e->tick) < 0)
+		e->tick = (uint32_t)tick;
+	if (e->state & STATE_FILED_CLOSING)
+		return;
+	e->state |= STATE_FILED_CLOSING;
+	file(t, number | WHEEL_CLOSING, tick);
+}
+
+/* What the wheel brought up: settled, and filed again if it lives. */
+static void sweep_one(struct flow_table *t, uint32_t id, int64_t clock_ns)
+{
+	uint32_t number = id & ~WHEEL_CLOSING;
+	struct entry *e = &t->entry[number];
+	bool closing = (id & WHEEL_CLOSING) != 0;
+	e->state &= (uint16_t)~(closing ? STATE_FILED_CLOSING : STATE_FILED);
+	if (!(e->state & STATE_HELD) || !entry_settle(t, number, clock_ns, SETTLE_SWEEP))
+		return;
+	if (!closing) {
+		e->state |= STATE_FILED;
+		/* its full tick: the stored 32 bits lie within a turn of the present */
+		uint64_t now = tick_of(clock_ns);
+		file(t, number, now + (uint64_t)(int64_t)(int32_t)(e->tick - (uint32_t)now));
+	} else if (e->state & STATE_CLOSED) {
+		entry_file_closing(t, number);
+	}
+}
+
+void flow_table_advance(struct flow_table *t, int64_t clock_ns)
+{
+	uint32_t ids[TIMER_WHEEL_CHUNK];
+	unsigned n;
+	t->tick = tick_of(clock_ns);
+	while ((n = timer_wheel_take(&t->wheel, t->tick, ids)) > 0) {
+		for (unsigned i = 0; i < n; i++) {
+			const struct entry *e = &t->entry[ids[i] & ~WHEEL_CLOSING];
+			__builtin_prefetch(e, 1);
+			__builtin_prefetch(e->upper, 1);
+		}
+		for (unsigned i = 0; i < n; i++)
+			sweep_one(t, ids[i], clock_ns);
+	}
+	t->clock_ns = clock_ns;
+}
+
+/* ---- a full table ------------------------------------------------------------------------- */
+
+/* Entries looked at to find a victim. */
+#define EVICT_WINDOW 64
+
+/* Less is worth less: unanswered single packets first, then who has been idle longest. */
+static bool worth_less(const struct flow_table *t, uint32_t a, uint32_t b)
+{
+	const struct entry *x = &t->entry[a], *y = &t->entry[b];
+	bool xs = x->packets[0] + x->packets[1] == 1, ys = y->packets[0] + y->packets[1] == 1;
+	if (xs != ys)
+		return xs;
+	return entry_arrival(t, a) < entry_arrival(t, b);
+}
+
+void table_evict(struct flow_table *t, int64_t clock_ns)
+{
+	uint32_t victim = ENTRY_NONE;
+	for (unsigned seen = 0, steps = 0; seen < EVICT_WINDOW && steps < t->high; steps++) {
+		uint32_t n = t->hand;
+		t->hand = n + 1 < t->high ? n + 1 : 0;
+		__builtin_prefetch(&t->entry[n + 8 < t->high ? n + 8 : 0]);
+		if (!(t->entry[n].state & STATE_HELD))
+			continue;
+		seen++;
+		if (victim == ENTRY_NONE || worth_less(t, n, victim))
+			victim = n;
+	}
+	if (entry_settle(t, victim, clock_ns, SETTLE_PACKET))
+		entry_end(t, victim, FLOW_END_RESOURCES, clock_ns);
+}

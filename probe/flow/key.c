@@ -1,0 +1,203 @@
+/* Canonical keys and their hashes; key.h tells the design. */
+#include "key.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "conf.h"
+#include "err.h"
+#include "wire.h"
+
+enum {
+	PROTO_ICMP = 1,
+	PROTO_TCP = 6,
+	PROTO_ICMP6 = 58,
+	TCP_SYN = 0x02,
+	TCP_ACK = 0x10
+};
+
+/* METERING.md §5: the only ICMP types that have a reverse. */
+static const struct icmp_pair {
+	uint8_t ip_proto;
+	uint16_t request, reply; /* type * 256 + code */
+} icmp_pairs[] = {
+	{PROTO_ICMP, 8 << 8, 0 << 8},
+	{PROTO_ICMP, 13 << 8, 14 << 8},
+	{PROTO_ICMP, 15 << 8, 16 << 8},
+	{PROTO_ICMP, 17 << 8, 18 << 8},
+	{PROTO_ICMP6, 128 << 8, 129 << 8},
+};
+#define ICMP_PAIRS (sizeof(icmp_pairs) / sizeof(icmp_pairs[0]))
+
+static const struct icmp_pair *find_pair(uint8_t ip_proto, uint16_t type_code)
+{
+	for (unsigned i = 0; i < ICMP_PAIRS; i++) {
+		const struct icmp_pair *p = &icmp_pairs[i];
+		if (p->ip_proto == ip_proto && (p->request == type_code || p->reply == type_code))
+			return p;
+	}
+	return NULL;
+}
+
+uint16_t flow_key_icmp_reply(uint8_t ip_proto, uint16_t request)
+{
+	const struct icmp_pair *pair = find_pair(ip_proto, request);
+	return pair != NULL ? pair->reply : 0;
+}
+
+/* Puts the packet's addresses, ports and MACs so that its source is at `side`. */
+static inline void place(struct flow_key *key, const struct packet *p, unsigned side,
+			 uint16_t sport, uint16_t dport)
+{
+	unsigned upper = p->ip_version == 6 ? 12 : 0;
+	memcpy(&key->addr[side], p->src + upper, 4);
+	memcpy(&key->addr[side ^ 1], p->dst + upper, 4);
+	key->port[side] = sport;
+	key->port[side ^ 1] = dport;
+	if (upper != 0) {
+		memcpy(key->upper[side], p->src, 12);
+		memcpy(key->upper[side ^ 1], p->dst, 12);
+	}
+}
+
+/* Order of source and destination: negative, 0 or positive. Any total order serves. */
+static inline int order(const struct packet *p, uint16_t sport, uint16_t dport)
+{
+	if (p->ip_version == 4) {
+		uint32_t s = le32(p->src), d = le32(p->dst);
+		if (s != d)
+			return s < d ? -1 : 1;
+	} else {
+		int c = memcmp(p->src, p->dst, 16);
+		if (c != 0)
+			return c;
+	}
+	return (int)sport - (int)dport;
+}
+
+/* ICMP with its type in the key: requester first where it is a pair, else as it stands. */
+static unsigned place_icmp(struct flow_key *key, const struct packet *p)
+{
+	if (!(p->flags & PACKET_PORTS)) {
+		key->meta |= KEY_META_ICMP_UNKNOWN;
+		place(key, p, 0, 0, 0);
+		return 0;
+	}
+	key->meta |= KEY_META_ICMP;
+	const struct icmp_pair *pair = find_pair(p->ip_proto, p->dport);
+	if (pair == NULL) {
+		place(key, p, 0, 0, p->dport);
+		return 0;
+	}
+	key->meta |= KEY_META_PAIR;
+	unsigned side = p->dport == pair->reply;
+	place(key, p, side, 0, 0);
+	key->port[1] = pair->request;
+	return side;
+}
+
+static void place_l2(struct flow_key *key, const struct packet *p, unsigned side,
+		     uint32_t key_flags)
+{
+	if (key_flags & KEY_VLAN)
+		key->vlan = p->vlan;
+	if (key_flags & KEY_MAC && p->flags & PACKET_MACS) {
+		memcpy(key->mac[side], p->macs + 6, 6);
+		memcpy(key->mac[side ^ 1], p->macs, 6);
+	}
+}
+
+unsigned flow_key_make(struct flow_key *key, const struct packet *p, uint8_t iface,
+		       uint32_t key_flags)
+{
+	unsigned side;
+	memset(key, 0, sizeof(*key));
+	key->ip_proto = p->ip_proto;
+	key->meta = p->ip_version == 6 ? KEY_META_IPV6 : 0;
+	key->iface = key_flags & KEY_INTERFACE ? iface : 0;
+	if ((p->ip_proto == PROTO_ICMP || p->ip_proto == PROTO_ICMP6) && key_flags & KEY_PORTS) {
+		side = place_icmp(key, p);
+	} else {
+		uint16_t sport = key_flags & KEY_PORTS ? p->sport : 0;
+		uint16_t dport = key_flags & KEY_PORTS ? p->dport : 0;
+		int o = order(p, sport, dport);
+		if (o == 0)
+			key->meta |= KEY_META_TWIN;
+		side = o > 0;
+		place(key, p, side, sport, dport);
+	}
+	if (key_flags & (KEY_VLAN | KEY_MAC))
+		place_l2(key, p, side, key_flags);
+	return side;
+}
+
+bool flow_key_turns(const struct flow_key *key, const struct packet *p, unsigned side)
+{
+	if (key->meta & KEY_META_TWIN)
+		return false;
+	if (p->ip_proto == PROTO_TCP)
+		return (p->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
+	if (key->meta & KEY_META_PAIR)
+		return side == 1;
+	/* Ports taken out of the key: a reply still is a reply. */
+	if (p->ip_proto != PROTO_ICMP && p->ip_proto != PROTO_ICMP6)
+		return false;
+	const struct icmp_pair *pair =
+		p->flags & PACKET_PORTS ? find_pair(p->ip_proto, p->dport) : NULL;
+	return pair != NULL && p->dport == pair->reply;
+}
+
+uint64_t flow_key_hash(const struct flow_key *key, bool full, const struct flow_secret *secret)
+{
+	if (full)
+		return XXH3_64bits_withSecret(key, FLOW_KEY_FULL_BYTES, secret->bytes,
+					      FLOW_SECRET_BYTES);
+	if (key->meta & KEY_META_IPV6)
+		return XXH3_64bits_withSecret(key, FLOW_KEY_IP6_BYTES, secret->bytes,
+					      FLOW_SECRET_BYTES);
+	return XXH3_64bits_withSecret(key, FLOW_KEY_IP4_BYTES, secret->bytes, FLOW_SECRET_BYTES);
+}
+
+uint64_t flow_share(const struct packet *p, const struct flow_secret *secret)
+{
+	size_t n = p->ip_version == 6 ? 16 : 4;
+	uint64_t pair = XXH3_64bits_withSecret(p->src, n, secret->bytes, FLOW_SECRET_BYTES) +
+			XXH3_64bits_withSecret(p->dst, n, secret->bytes, FLOW_SECRET_BYTES);
+	return XXH3_64bits_withSecret(&pair, sizeof(pair), secret->bytes, FLOW_SECRET_BYTES);
+}
+
+uint64_t flow_key_sample(const struct flow_key *key, const struct flow_secret *secret)
+{
+	struct flow_key k = *key;
+	k.iface = 0;
+	k.vlan = 0;
+	memset(k.mac, 0, sizeof(k.mac));
+	/* The table's hash of the same bytes must not decide who is sampled: another length. */
+	return XXH3_64bits_withSecret(&k, FLOW_KEY_FULL_BYTES, secret->bytes, FLOW_SECRET_BYTES);
+}
+
+/* splitmix64: one 64-bit state, full period; the usual way to widen a seed. */
+static uint64_t splitmix64(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15u;
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return z ^ z >> 31;
+}
+
+void flow_secret_from_seed(struct flow_secret *secret, uint64_t seed)
+{
+	for (unsigned i = 0; i < FLOW_SECRET_BYTES; i += 8) {
+		uint64_t v = splitmix64(&seed);
+		memcpy(secret->bytes + i, &v, 8);
+	}
+}
+
+int flow_secret_random(struct flow_secret *secret)
+{
+	return getrandom(secret->bytes, FLOW_SECRET_BYTES, 0) == FLOW_SECRET_BYTES ? 0 : -errno;
+}

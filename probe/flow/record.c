@@ -1,0 +1,128 @@
+/* From an entry to the flow record that leaves (METERING.md §7). */
+#include <string.h>
+
+#include "table_internal.h"
+
+static void fill_address(const struct entry *e, unsigned side, uint8_t out[16])
+{
+	if (e->meta & KEY_META_IPV6) {
+		memcpy(out, e->upper[side], 12);
+		memcpy(out + 12, &e->addr[side], 4);
+	} else {
+		memcpy(out, &e->addr[side], 4);
+		memset(out + 4, 0, 12);
+	}
+}
+
+static void fill_dir(const struct flow_table *t, uint32_t number, unsigned dir,
+		     struct flow_dir *out)
+{
+	const struct entry *e = &t->entry[number];
+	const struct rare *r = &t->rare[number];
+	if (e->packets[dir] == 0) {
+		*out = (struct flow_dir){.packets = 0};
+		return;
+	}
+	*out = (struct flow_dir){
+		.packets = entry_packets(t, number, dir),
+		.octets = (uint64_t)r->octets_high[dir] << 32 | e->octets[dir],
+		.first_ns = e->first_ns[dir],
+		.last_ns = e->last_ns[dir],
+		.ingress = r->ingress[dir],
+		.tcp_flags = e->tcp_flags[dir],
+		.tos = e->tos[dir],
+		.ttl_min = e->ttl_min[dir],
+		.ttl_max = e->ttl_max[dir],
+	};
+}
+
+static void fill_key(const struct flow_table *t, uint32_t number, struct flow_record *out)
+{
+	const struct entry *e = &t->entry[number];
+	unsigned forward = (e->state & STATE_FLIPPED) != 0;
+	out->ip_version = e->meta & KEY_META_IPV6 ? 6 : 4;
+	out->ip_proto = e->ip_proto;
+	out->sport = e->port[forward];
+	out->dport = e->port[forward ^ 1];
+	out->icmp_known = (e->meta & KEY_META_ICMP) != 0;
+	out->icmp[FLOW_FORWARD] = out->icmp_known ? out->dport : 0;
+	out->icmp[FLOW_REVERSE] =
+		e->meta & KEY_META_PAIR ? flow_key_icmp_reply(e->ip_proto, out->dport) : 0;
+	fill_address(e, forward, out->src);
+	fill_address(e, forward ^ 1, out->dst);
+	out->vlan = t->rare[number].vlan;
+	out->cvlan = t->rare[number].cvlan;
+	if (t->mac != NULL) {
+		memcpy(out->src_mac, t->mac[number][0], 6);
+		memcpy(out->dst_mac, t->mac[number][1], 6);
+	} else {
+		memset(out->src_mac, 0, 6);
+		memset(out->dst_mac, 0, 6);
+	}
+	out->flow_id = e->id;
+}
+
+/* Empties the record; the flow keeps what METERING.md §6 says stays. */
+static void reset(struct flow_table *t, uint32_t number)
+{
+	struct entry *e = &t->entry[number];
+	struct rare *r = &t->rare[number];
+	for (unsigned d = 0; d < FLOW_DIRS; d++) {
+		e->packets[d] = 0;
+		e->octets[d] = 0;
+		e->tcp_flags[d] = 0;
+		r->packets_high[d] = 0;
+		r->octets_high[d] = 0;
+	}
+	e->state &= (uint16_t)~STATE_RECORD;
+}
+
+static void count(struct flow_table *t, const struct flow_dir dir[FLOW_DIRS], enum flow_end reason)
+{
+	static const enum counter_id by_reason[FLOW_END_COUNT] = {
+		[FLOW_END_IDLE] = COUNTER_END_IDLE,
+		[FLOW_END_ACTIVE] = COUNTER_END_ACTIVE,
+		[FLOW_END_DETECTED] = COUNTER_END_DETECTED,
+		[FLOW_END_FORCED] = COUNTER_END_FORCED,
+		[FLOW_END_RESOURCES] = COUNTER_END_RESOURCES,
+	};
+	uint64_t *v = t->conf.counters->v;
+	v[COUNTER_RECORDS]++;
+	v[by_reason[reason]]++;
+	v[COUNTER_RECORD_PACKETS] += dir[0].packets + dir[1].packets;
+	v[COUNTER_RECORD_OCTETS] += dir[0].octets + dir[1].octets;
+}
+
+void record_send(struct flow_table *t, uint32_t number, enum flow_end reason, int64_t clock_ns)
+{
+	const struct flow_sink *sink = &t->conf.sink;
+	if (!(t->entry[number].state & STATE_RECORD))
+		return;
+	struct flow_dir lost[FLOW_DIRS];
+	union export_item *item = sink->reserve(sink->context);
+	struct flow_dir *dir = item != NULL ? item->record.dir : lost;
+	for (unsigned d = 0; d < FLOW_DIRS; d++)
+		fill_dir(t, number, d, &dir[d]);
+	count(t, dir, reason);
+	if (item == NULL) {
+		t->conf.counters->v[COUNTER_RECORDS_LOST]++;
+	} else {
+		item->record.kind = EXPORT_RECORD;
+		item->record.end_reason = (uint8_t)reason;
+		item->record.biflow_direction = 1;
+		item->record.worker = t->conf.worker;
+		item->record.clock = (struct pkt_time){clock_ns};
+		fill_key(t, number, &item->record);
+		sink->commit(sink->context);
+	}
+	reset(t, number);
+}
+
+uint64_t flow_table_held_packets(const struct flow_table *t)
+{
+	uint64_t sum = 0;
+	for (uint32_t n = 0; n < t->high; n++)
+		if (t->entry[n].state & STATE_HELD)
+			sum += entry_packets(t, n, 0) + entry_packets(t, n, 1);
+	return sum;
+}

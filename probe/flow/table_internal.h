@@ -1,0 +1,162 @@
+/*
+ * The inside of the flow table, shared by table.c (finding and making flows), expiry.c (ending
+ * them) and record.c (what leaves).
+ */
+#ifndef WEIR_FLOW_TABLE_INTERNAL_H
+#define WEIR_FLOW_TABLE_INTERNAL_H
+
+#include "flow/table.h"
+#include "timer_wheel.h"
+
+#define ENTRY_NONE UINT32_MAX
+
+/* Ticks of the wheel: 2^28 ns, 0.27 s. */
+#define TICK_SHIFT 28
+
+enum {
+	TCP_FIN = 0x01,
+	TCP_SYN = 0x02,
+	TCP_RST = 0x04,
+	TCP_ACK = 0x10,
+	PROTO_TCP = 6
+};
+
+/* State bits of an entry. HEARD and FIN come per direction: bit << dir. */
+enum entry_state {
+	STATE_HELD = 1 << 0,     /* the entry is a flow */
+	STATE_RECORD = 1 << 1,   /* its record has packets */
+	STATE_FLIPPED = 1 << 2,  /* forward is side 1 */
+	STATE_LATE = 1 << 3,     /* last arrival is in rare.arrival_ns, else the greater last_ns */
+	STATE_HEARD = 1 << 4,    /* and 1 << 5: the direction had a packet, its ToS is set */
+	STATE_FIN = 1 << 6,      /* and 1 << 7: the direction had a FIN */
+	STATE_RST = 1 << 8,
+	STATE_CLOSED = 1 << 9,
+	STATE_FILED = 1 << 10,   /* the wheel holds its number; survives its end and is inherited */
+	STATE_FILED_CLOSING = 1 << 11, /* the wheel holds its number with WHEEL_CLOSING as well */
+	STATE_PLACE = STATE_FILED | STATE_FILED_CLOSING
+};
+
+/* Mark on a number in the wheel: filed for the end of a TCP linger. */
+#define WHEEL_CLOSING (UINT32_C(1) << 31)
+
+/*
+ * A flow. The first line is the 16 bytes that a key of either family shares, and what each packet
+ * writes; the second what only IPv6, late packets, ends and records need.
+ *
+ * Packets and octets have 32 bits here and 16 more in `rare`. Packets count in base 2^32 - 1 with
+ * digits 1 to 2^32 - 1, so that 0 always means none; see entry_packets.
+ */
+struct entry {
+	uint32_t addr[2];
+	uint16_t port[2];
+	uint8_t ip_proto;
+	uint8_t meta;
+	uint8_t iface;
+	uint8_t reserved;
+	/* from here members are per direction: 0 forward, 1 reverse */
+	uint32_t packets[FLOW_DIRS];
+	uint32_t octets[FLOW_DIRS];
+	int64_t last_ns[FLOW_DIRS]; /* greatest packet time in the record */
+	uint32_t tick;              /* no deadline is due before this tick (low 32 bits) */
+	uint16_t tcp_flags[FLOW_DIRS];
+	uint8_t ttl_min[FLOW_DIRS];
+	uint8_t ttl_max[FLOW_DIRS];
+	uint8_t tos[FLOW_DIRS];     /* whole byte of the direction's first packet, once HEARD */
+	uint16_t state;             /* enum entry_state */
+
+	uint8_t upper[2][12];
+	int64_t first_ns[FLOW_DIRS]; /* least packet time in the record */
+	int64_t record_ns;           /* arrival of the record's first packet */
+	uint64_t id;                 /* free entries: number of the next free one */
+	int64_t closed_ns;           /* arrival of the closing packet, while CLOSED */
+};
+_Static_assert(sizeof(struct entry) == 128, "an entry is two cache lines");
+
+/* What is seldom read or written. */
+struct rare {
+	int64_t arrival_ns; /* of the last packet, while LATE */
+	uint16_t packets_high[FLOW_DIRS];
+	uint16_t octets_high[FLOW_DIRS];
+	uint16_t vlan, cvlan;
+	uint16_t ingress[FLOW_DIRS]; /* 0 when it does not fit */
+};
+_Static_assert(sizeof(struct rare) == 24, "three words");
+
+#define BUCKET_SLOTS 10
+#define PROBE_MAX    8
+
+/* One cache line of the index. A tag of 0 is an empty slot. */
+struct bucket {
+	uint16_t tag[BUCKET_SLOTS];
+	uint16_t passed;  /* entries whose probe went on past this bucket */
+	uint16_t reserved;
+	uint32_t entry[BUCKET_SLOTS];
+};
+_Static_assert(sizeof(struct bucket) == 64, "a bucket is a cache line");
+
+/* Slots per entry: at 70 % load nearly every flow sits in its home bucket. */
+#define BUCKET_LOAD 7
+
+struct flow_table {
+	struct flow_table_conf conf;
+	struct bucket *bucket;
+	struct entry *entry;
+	struct rare *rare;
+	uint8_t (*mac)[2][6];  /* by direction, or NULL */
+	bool full_key;         /* the key has more than addresses and ports */
+	uint32_t buckets;
+	uint32_t entries;
+	uint32_t high;         /* entries ever used */
+	uint32_t free;         /* list through entry.id */
+	uint32_t hand;         /* where the next search for a victim begins */
+	uint32_t held;
+	int64_t clock_ns;      /* of the last advance */
+	uint64_t tick;         /* of clock_ns */
+	struct timer_wheel wheel;
+};
+
+static inline uint64_t tick_of(int64_t ns)
+{
+	return (uint64_t)ns >> TICK_SHIFT;
+}
+
+/* Arrival of the flow's last packet. In order it is the last packet's own time. */
+static inline int64_t entry_arrival(const struct flow_table *t, uint32_t number)
+{
+	const struct entry *e = &t->entry[number];
+	if (e->state & STATE_LATE)
+		return t->rare[number].arrival_ns;
+	return e->last_ns[0] > e->last_ns[1] ? e->last_ns[0] : e->last_ns[1];
+}
+
+/* Takes a flow out of index and entries. Its record must have left. table.c */
+void table_remove(struct flow_table *t, uint32_t number);
+
+/* Sends the entry's record, if it has packets, and empties it. record.c */
+void record_send(struct flow_table *t, uint32_t number, enum flow_end reason, int64_t clock_ns);
+
+enum settle_how {
+	SETTLE_PACKET, /* the contract: active is due at its very instant */
+	SETTLE_SWEEP,  /* a moment later, so that a deadline on the same instant can be seen first */
+};
+
+/* Does what is due on a flow, in the order of falling due. False when the flow has ended. expiry.c */
+bool entry_settle(struct flow_table *t, uint32_t number, int64_t clock_ns, enum settle_how how);
+
+/* Ends a flow now. expiry.c */
+void entry_end(struct flow_table *t, uint32_t number, enum flow_end reason, int64_t clock_ns);
+
+/* The wheel's part for a new flow, and for one that TCP has just closed. expiry.c */
+void entry_file_new(struct flow_table *t, uint32_t number, int64_t clock_ns);
+void entry_file_closing(struct flow_table *t, uint32_t number);
+
+/* Packets of a direction in the record. */
+static inline uint64_t entry_packets(const struct flow_table *t, uint32_t number, unsigned dir)
+{
+	return (uint64_t)t->rare[number].packets_high[dir] * UINT32_MAX + t->entry[number].packets[dir];
+}
+
+/* Makes room by ending a flow of little worth. expiry.c */
+void table_evict(struct flow_table *t, int64_t clock_ns);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * The probe as a whole: its parts in the order they start, the loop that waits for its end, and
+ * the books it prints. Main thread only.
+ */
+#ifndef WEIR_PROBE_H
+#define WEIR_PROBE_H
+
+#include "capture.h"
+#include "conf.h"
+#include "counters.h"
+#include "exporter.h"
+#include "flow/key.h"
+#include "tstamp.h"
+#include "worker.h"
+
+struct probe {
+	const struct conf *conf;
+	struct exporter *exporter;
+	struct worker **worker;
+	unsigned workers;        /* made */
+	struct capture *stdin_capture; /* opened ahead, until a worker takes it over */
+	struct flow_secret secret, sample_secret;
+	struct exporter_iface *ifaces; /* live inputs; names are conf's */
+	unsigned ifaces_count;
+	uint64_t bytes_total;    /* of all files, for the progress line; 0 unknown */
+	struct mono_time start;
+	int signal_fd;
+	int done_fd;             /* a worker has ended */
+	bool live;
+	bool stopping;
+	int error;               /* the first that makes the run fail */
+};
+
+/* Starts all parts, waits for the end, stops them in reverse and prints the books. 0 done, else
+ * the first ERR_ (said in the log). */
+int probe_run(const struct conf *conf);
+
+/* The loop: signals, progress line, ended workers. probe/wait.c */
+void probe_wait(struct probe *probe);
+
+/* The books as they stand, summed over workers. */
+void probe_counters(const struct probe *probe, struct counters *ret_sum, uint64_t *ret_held);
+
+/* The books of METERING.md §1 and each output's to standard error. probe/stats.c */
+void stats_print(const struct probe *probe);
+
+/* The same in one log line: SIGUSR1. */
+void stats_log(const struct probe *probe);
+
+#endif

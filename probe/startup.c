@@ -1,0 +1,315 @@
+/*
+ * Starting and stopping: a table of steps. Steps start in order; the stops run in reverse from the
+ * last one that started. What a step starts it puts into struct probe, and stops from there.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "err.h"
+#include "flow/table.h"
+#include "log.h"
+#include "probe.h"
+
+/* ---- signals ------------------------------------------------------------------------------ */
+
+/* Blocked in every thread, read through a descriptor by the main one: no handler, no races. */
+static int signals_start(struct probe *p)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGUSR1);
+	int err = pthread_sigmask(SIG_BLOCK, &set, NULL);
+	if (err != 0)
+		return -err;
+	signal(SIGPIPE, SIG_IGN);
+	p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	p->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return p->signal_fd < 0 || p->done_fd < 0 ? -errno : 0;
+}
+
+static void signals_stop(struct probe *p)
+{
+	if (p->signal_fd >= 0)
+		close(p->signal_fd);
+	if (p->done_fd >= 0)
+		close(p->done_fd);
+}
+
+/* ---- inputs ------------------------------------------------------------------------------- */
+
+/* Opens every file once, so that a wrong name or a file that is no capture is said before any
+ * output is touched. Standard input cannot be opened twice and is kept. */
+static int check_file(struct probe *p, const char *path)
+{
+	struct capture_conf conf = {.spec = path, .filter = p->conf->filter};
+	char text[CAPTURE_ERRBUF_SIZE];
+	struct capture *capture;
+	int err = capture_open(&conf, text, sizeof(text), &capture);
+	if (err != 0) {
+		log_errorx("capture", "%s", text);
+		return err;
+	}
+	struct capture_stats stats;
+	capture_stats(capture, &stats);
+	p->bytes_total += stats.bytes_total;
+	if (strcmp(path, "-") == 0)
+		p->stdin_capture = capture;
+	else
+		capture_close(capture);
+	return 0;
+}
+
+/* The name behind a scheme: "pcap:eth1" is eth1. */
+static const char *interface_of(const char *spec)
+{
+	const char *colon = strchr(spec, ':');
+	return colon != NULL ? colon + 1 : spec;
+}
+
+static int name_interfaces(struct probe *p)
+{
+	p->ifaces = calloc(p->conf->inputs.count, sizeof(*p->ifaces));
+	if (p->ifaces == NULL)
+		return ERR_NOMEM;
+	for (unsigned i = 0; i < p->conf->inputs.count; i++) {
+		const char *name = interface_of(p->conf->inputs.item[i]);
+		unsigned index = if_nametoindex(name);
+		if (index != 0)
+			p->ifaces[p->ifaces_count++] =
+				(struct exporter_iface){.index = index, .name = name};
+	}
+	return 0;
+}
+
+static int inputs_start(struct probe *p)
+{
+	int first = 0;
+	if (p->live)
+		return name_interfaces(p);
+	for (unsigned i = 0; i < p->conf->reads.count; i++) {
+		int err = check_file(p, p->conf->reads.item[i]);
+		if (err != 0 && first == 0)
+			first = err;
+	}
+	return first;
+}
+
+static void inputs_stop(struct probe *p)
+{
+	capture_close(p->stdin_capture);
+	free(p->ifaces);
+}
+
+/* ---- outputs ------------------------------------------------------------------------------ */
+
+static unsigned workers_wanted(const struct probe *p)
+{
+	if (p->live)
+		return p->conf->inputs.count;
+	return p->conf->workers > 0 && p->stdin_capture == NULL ? (unsigned)p->conf->workers : 1;
+}
+
+static int outputs_start(struct probe *p)
+{
+	const struct conf *c = p->conf;
+	struct exporter_conf conf = {
+		.outputs = (const char *const *)c->outputs.item,
+		.outputs_count = c->outputs.count,
+		.workers = workers_wanted(p),
+		.replay = !p->live,
+		.sampling = c->sample.mode,
+		.sampling_n = c->sample.n,
+		.seed = c->seed,
+		.connect_wait_s = (double)c->connect_wait_ns / 1e9,
+		.key_has_tos = c->tos_mask != 0 && c->key_flags & KEY_TOS,
+		.ifaces = p->ifaces,
+		.ifaces_count = p->ifaces_count,
+	};
+	char text[512];
+	int err = exporter_new(&conf, text, sizeof(text), &p->exporter);
+	if (err != 0)
+		log_errorx("output", "%s", text);
+	return err;
+}
+
+static void outputs_stop(struct probe *p)
+{
+	exporter_free(p->exporter);
+}
+
+static int export_start(struct probe *p)
+{
+	return exporter_start(p->exporter);
+}
+
+static void export_stop(struct probe *p)
+{
+	int err = exporter_stop(p->exporter);
+	if (p->error == 0)
+		p->error = err;
+}
+
+/* The books are complete once the outputs are flushed, and gone when they are freed. */
+static int books_start(struct probe *p)
+{
+	p->start = mono_now();
+	return 0;
+}
+
+static void books_stop(struct probe *p)
+{
+	log_progress(NULL);
+	stats_print(p);
+}
+
+/* ---- workers ------------------------------------------------------------------------------ */
+
+static int secrets_make(struct probe *p)
+{
+	if (p->live) {
+		int err = flow_secret_random(&p->secret);
+		/* flow sampling is the same on every probe of one seed */
+		flow_secret_from_seed(&p->sample_secret, ~p->conf->seed);
+		return err;
+	}
+	flow_secret_from_seed(&p->secret, p->conf->seed);
+	flow_secret_from_seed(&p->sample_secret, ~p->conf->seed);
+	return 0;
+}
+
+static bool wants_macs(const struct probe *p)
+{
+	return exporter_wants(p->exporter, "sourceMacAddress") ||
+	       exporter_wants(p->exporter, "destinationMacAddress");
+}
+
+static uint64_t flows_per_worker(const struct probe *p, unsigned workers, bool keep_macs)
+{
+	const struct conf *c = p->conf;
+	bool macs = keep_macs || c->key_flags & KEY_MAC;
+	uint64_t flows = c->memory > 0 ? c->memory / flow_table_bytes_per_flow(macs) : c->flows;
+	uint64_t share = (flows + workers - 1) / workers;
+	return share < 64 ? 64 : share;
+}
+
+static int workers_make(struct probe *p)
+{
+	unsigned n = workers_wanted(p);
+	int err = secrets_make(p);
+	if (err != 0)
+		return err;
+	p->worker = calloc(n, sizeof(*p->worker));
+	if (p->worker == NULL)
+		return ERR_NOMEM;
+	bool keep_macs = wants_macs(p);
+	for (unsigned i = 0; i < n && err == 0; i++) {
+		struct worker_conf conf = {
+			.number = i,
+			.workers = n,
+			.conf = p->conf,
+			.specs = (const char *const *)p->conf->reads.item,
+			.specs_count = p->conf->reads.count,
+			.flows = flows_per_worker(p, n, keep_macs),
+			.keep_macs = keep_macs,
+			.secret = &p->secret,
+			.sample_secret = &p->sample_secret,
+			.queue = exporter_queue(p->exporter, i),
+			.done_fd = p->done_fd,
+		};
+		if (p->live) {
+			conf.live = true;
+			conf.iface = (uint8_t)i;
+			conf.specs = (const char *const *)&p->conf->inputs.item[i];
+			conf.specs_count = 1;
+		} else {
+			conf.opened = p->stdin_capture;
+			p->stdin_capture = NULL;
+		}
+		err = worker_new(&conf, &p->worker[i]);
+		if (err == 0)
+			p->workers++;
+	}
+	if (err != 0)
+		log_errorx("table", "no memory for %llu flows: give a smaller --flows or --memory",
+			   (unsigned long long)p->conf->flows);
+	return err;
+}
+
+static void workers_free(struct probe *p)
+{
+	for (unsigned i = 0; i < p->workers; i++)
+		worker_free(p->worker[i]);
+	free(p->worker);
+}
+
+static int workers_start(struct probe *p)
+{
+	for (unsigned i = 0; i < p->workers; i++) {
+		int err = worker_start(p->worker[i]);
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+static void workers_stop(struct probe *p)
+{
+	for (unsigned i = 0; i < p->workers; i++)
+		worker_stop(p->worker[i]);
+	for (unsigned i = 0; i < p->workers; i++) {
+		int err = worker_join(p->worker[i]);
+		if (p->error == 0)
+			p->error = err;
+	}
+}
+
+/* ---- the table ---------------------------------------------------------------------------- */
+
+static const struct step {
+	const char *name;
+	int (*start)(struct probe *);
+	void (*stop)(struct probe *);
+} steps[] = {
+	{"signals", signals_start, signals_stop},
+	{"inputs", inputs_start, inputs_stop},
+	{"outputs", outputs_start, outputs_stop},
+	{"flow tables", workers_make, workers_free},
+	{"books", books_start, books_stop},
+	{"export thread", export_start, export_stop},
+	{"workers", workers_start, workers_stop},
+};
+#define STEPS (sizeof(steps) / sizeof(steps[0]))
+
+int probe_run(const struct conf *conf)
+{
+	struct probe p = {
+		.conf = conf,
+		.signal_fd = -1,
+		.done_fd = -1,
+		.live = conf->inputs.count > 0,
+	};
+	unsigned started = 0;
+	while (started < STEPS) {
+		p.error = steps[started].start(&p);
+		if (p.error != 0) {
+			log_debug("startup", "%s: %s", steps[started].name, err_str(p.error));
+			/* what a step had made before it failed */
+			started++;
+			break;
+		}
+		started++;
+	}
+	if (p.error == 0)
+		probe_wait(&p);
+	while (started-- > 0)
+		steps[started].stop(&p);
+	return p.error;
+}

@@ -1,0 +1,139 @@
+/* The books, as text for people and as JSON for programs (INTERFACES.md). */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "log.h"
+#include "probe.h"
+
+void probe_counters(const struct probe *p, struct counters *ret_sum, uint64_t *ret_held)
+{
+	*ret_sum = (struct counters){.v = {0}};
+	*ret_held = 0;
+	for (unsigned i = 0; i < p->workers; i++) {
+		struct worker_view view;
+		worker_view(p->worker[i], &view);
+		counters_add(ret_sum, &view.counters);
+		*ret_held += view.held;
+	}
+}
+
+static double seconds_since(struct mono_time start)
+{
+	return (double)(mono_now().ns - start.ns) / 1e9;
+}
+
+static bool is_balanced(const struct counters *c)
+{
+	return counters_balance(c, c->v[COUNTER_RECORD_PACKETS], 0);
+}
+
+/* ---- JSON --------------------------------------------------------------------------------- */
+
+static void json_output(struct json *j, const struct output_stats *s)
+{
+	json_object_begin(j, NULL);
+	json_str(j, "url", s->url);
+	json_uint(j, "records", s->records);
+	json_uint(j, "messages", s->messages);
+	json_uint(j, "bytes", s->bytes);
+	json_uint(j, "records_dropped", s->records_dropped);
+	json_object_begin(j, "dropped_by_reason");
+	for (unsigned i = 0; i < sizeof(s->dropped) / sizeof(s->dropped[0]); i++)
+		if (s->dropped[i].reason != NULL)
+			json_uint(j, s->dropped[i].reason, s->dropped[i].records);
+	json_object_end(j);
+	json_uint(j, "reconnects", s->reconnects);
+	json_object_end(j);
+}
+
+static void print_json(const struct probe *p, const struct counters *c)
+{
+	struct json j;
+	json_init(&j);
+	json_object_begin(&j, NULL);
+	for (unsigned i = 0; i < COUNTER_COUNT; i++)
+		json_uint(&j, counter_info(i)->name, c->v[i]);
+	json_bool(&j, "balanced", is_balanced(c));
+	json_double(&j, "seconds", seconds_since(p->start));
+	json_array_begin(&j, "outputs");
+	for (unsigned i = 0; i < exporter_outputs(p->exporter); i++) {
+		struct output_stats s;
+		exporter_output_stats(p->exporter, i, &s);
+		json_output(&j, &s);
+	}
+	json_array_end(&j);
+	json_object_end(&j);
+	const char *text = json_text(&j);
+	fprintf(stderr, "%s\n", text != NULL ? text : "{}");
+	json_fini(&j);
+}
+
+/* ---- text --------------------------------------------------------------------------------- */
+
+static void print_row(const struct counters *c, unsigned id, int depth)
+{
+	const struct counter_info *info = counter_info(id);
+	fprintf(stderr, "%*s%-*s %14llu  %s\n", depth * 2 + 2, "", 24 - depth * 2, info->name,
+		(unsigned long long)c->v[id], info->help);
+}
+
+/* A counter and, below it, the finer reasons that are not zero. */
+static void print_counter(const struct counters *c, unsigned id)
+{
+	print_row(c, id, 0);
+	for (unsigned i = 0; i < COUNTER_COUNT; i++)
+		if (counter_info(i)->parent == (int)id && c->v[i] != 0)
+			print_row(c, i, 1);
+}
+
+static void print_text(const struct probe *p, const struct counters *c)
+{
+	double seconds = seconds_since(p->start);
+	fprintf(stderr, "books (%s), %.3f s, %.3f Mpackets/s\n",
+		is_balanced(c) ? "balanced" : "NOT BALANCED", seconds,
+		(double)c->v[COUNTER_OBSERVED] / seconds / 1e6);
+	for (unsigned i = 0; i < COUNTER_COUNT; i++)
+		if (counter_info(i)->parent < 0 && (i <= COUNTER_DROPPED || c->v[i] != 0))
+			print_counter(c, i);
+	for (unsigned i = 0; i < exporter_outputs(p->exporter); i++) {
+		struct output_stats s;
+		exporter_output_stats(p->exporter, i, &s);
+		fprintf(stderr, "output %s: %llu records, %llu messages, %llu bytes, %llu dropped\n",
+			s.url, (unsigned long long)s.records, (unsigned long long)s.messages,
+			(unsigned long long)s.bytes, (unsigned long long)s.records_dropped);
+	}
+}
+
+/* ---- entry -------------------------------------------------------------------------------- */
+
+void stats_print(const struct probe *p)
+{
+	enum stats_format format = p->conf->stats;
+	struct counters c;
+	uint64_t held;
+	if (format == STATS_DEFAULT)
+		format = isatty(STDERR_FILENO) ? STATS_TEXT : STATS_NONE;
+	probe_counters(p, &c, &held);
+	if (format != STATS_NONE && !is_balanced(&c))
+		log_errorx("books", "the books do not balance: please report this");
+	if (format == STATS_JSON)
+		print_json(p, &c);
+	else if (format == STATS_TEXT)
+		print_text(p, &c);
+}
+
+void stats_log(const struct probe *p)
+{
+	struct counters c;
+	uint64_t held;
+	probe_counters(p, &c, &held);
+	const uint64_t *v = c.v;
+	log_info("books",
+		 "observed=%llu unsampled=%llu non_ip=%llu malformed=%llu metered=%llu dropped=%llu "
+		 "held=%llu records=%llu",
+		 (unsigned long long)v[COUNTER_OBSERVED], (unsigned long long)v[COUNTER_UNSAMPLED],
+		 (unsigned long long)v[COUNTER_NON_IP], (unsigned long long)v[COUNTER_MALFORMED],
+		 (unsigned long long)v[COUNTER_METERED], (unsigned long long)v[COUNTER_DROPPED],
+		 (unsigned long long)held, (unsigned long long)v[COUNTER_RECORDS]);
+}

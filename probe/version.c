@@ -1,0 +1,22 @@
+/* Version, and what is built in. */
+#include "version.h"
+
+#include <cbor.h>
+#include <confuse.h>
+#include <event2/event.h>
+#include <pcap/pcap.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "capture.h"
+
+void version_print(FILE *out)
+{
+	fprintf(out, "weir %s\n", WEIR_VERSION);
+	fprintf(out, "inputs:");
+	for (unsigned i = 0; capture_backends[i] != NULL; i++)
+		fprintf(out, " %s", capture_backends[i]->name);
+	fprintf(out, "\nlibraries: %s, libevent %s, zlib %s, zstd %s, libcbor %d.%d.%d, %s\n",
+		pcap_lib_version(), event_get_version(), zlibVersion(), ZSTD_versionString(),
+		CBOR_MAJOR_VERSION, CBOR_MINOR_VERSION, CBOR_PATCH_VERSION, confuse_version);
+}

@@ -1,0 +1,82 @@
+/* What the main thread does while the others work: signals, the progress line, the end. */
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "probe.h"
+
+/* A replay shows its progress after this long, this often. */
+#define PROGRESS_AFTER_NS (2 * NS_PER_S)
+#define PROGRESS_EVERY_MS 250
+
+static void stop_all(struct probe *p)
+{
+	p->stopping = true;
+	for (unsigned i = 0; i < p->workers; i++)
+		worker_stop(p->worker[i]);
+}
+
+/* A second SIGINT or SIGTERM leaves at once, with the status a shell expects of it. */
+static void handle_signals(struct probe *p)
+{
+	struct signalfd_siginfo info;
+	while (read(p->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGUSR1) {
+			stats_log(p);
+		} else if (p->stopping) {
+			_exit(128 + (int)info.ssi_signo);
+		} else {
+			log_info("probe", "stopping, what is held is exported signal=%u",
+				 info.ssi_signo);
+			stop_all(p);
+		}
+	}
+}
+
+static uint64_t take_done(const struct probe *p)
+{
+	uint64_t n;
+	return read(p->done_fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+static void show_progress(const struct probe *p)
+{
+	struct counters c;
+	struct worker_view view;
+	uint64_t held, read_bytes;
+	char text[120];
+	double seconds = (double)(mono_now().ns - p->start.ns) / 1e9;
+	probe_counters(p, &c, &held);
+	worker_view(p->worker[0], &view);
+	read_bytes = view.bytes_read;
+	double packets = (double)c.v[COUNTER_OBSERVED];
+	int n = 0;
+	if (p->bytes_total > 0 && read_bytes <= p->bytes_total) {
+		double part = (double)read_bytes / (double)p->bytes_total;
+		n = snprintf(text, sizeof(text), "%3.0f %%  ETA %.0f s  ", part * 100,
+			     part > 0 ? seconds / part - seconds : 0);
+	}
+	snprintf(text + n, sizeof(text) - (size_t)n, "%.0f packets  %.2f Mpackets/s  %llu flows",
+		 packets, packets / seconds / 1e6, (unsigned long long)held);
+	log_progress(text);
+}
+
+void probe_wait(struct probe *p)
+{
+	struct pollfd fds[] = {
+		{.fd = p->signal_fd, .events = POLLIN},
+		{.fd = p->done_fd, .events = POLLIN},
+	};
+	bool progress = !p->live && isatty(STDERR_FILENO);
+	uint64_t done = 0;
+	while (done < p->workers) {
+		poll(fds, 2, progress ? PROGRESS_EVERY_MS : -1);
+		handle_signals(p);
+		done += take_done(p);
+		if (progress && mono_now().ns - p->start.ns > PROGRESS_AFTER_NS)
+			show_progress(p);
+	}
+}

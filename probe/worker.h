@@ -1,0 +1,67 @@
+/*
+ * A capture worker: one thread that takes batches from its inputs, decodes them, and meters them in
+ * its own flow table. It shares nothing with other workers but the stop flag; ended records go down
+ * its own export queue.
+ *
+ * In a replay with several workers each reads all files and meters its share of the address pairs,
+ * so that clock and sampling are everyone's; worker 0 speaks for what has no address.
+ */
+#ifndef WEIR_WORKER_H
+#define WEIR_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "capture.h"
+#include "conf.h"
+#include "counters.h"
+#include "exporter.h"
+#include "flow/key.h"
+
+struct worker;
+
+struct worker_conf {
+	unsigned number;              /* from 0 */
+	unsigned workers;             /* how many there are */
+	const struct conf *conf;      /* the caller's; outlives the worker */
+	const char *const *specs;     /* inputs of this worker, read one after the other; the caller's */
+	unsigned specs_count;
+	bool live;
+	uint8_t iface;                /* logical interface of the inputs */
+	struct capture *opened;       /* standard input, opened already: taken over; or NULL */
+	uint64_t flows;               /* room in its table */
+	bool keep_macs;
+	const struct flow_secret *secret;        /* of table, fragments and shares */
+	const struct flow_secret *sample_secret; /* of flow sampling */
+	struct export_queue *queue;
+	int done_fd;                  /* eventfd written once when the worker has ended */
+};
+
+/* What others may read while it runs; a moment old. */
+struct worker_view {
+	struct counters counters;
+	uint64_t held;       /* flows */
+	uint64_t bytes_read; /* of all files so far */
+};
+
+int worker_new(const struct worker_conf *conf, struct worker **ret_worker);
+
+/* Starts the thread. -errno. */
+int worker_start(struct worker *worker);
+
+/* Asks it to end: what is held is exported. Any thread. */
+void worker_stop(struct worker *worker);
+
+/* Waits for the end. 0, or the first error of an input (logged already). */
+int worker_join(struct worker *worker);
+
+/* Latest published view. Any thread. */
+void worker_view(const struct worker *worker, struct worker_view *ret_view);
+
+/* Its final counters, after worker_join. */
+const struct counters *worker_counters(const struct worker *worker);
+
+void worker_free(struct worker *worker);
+
+#endif
