@@ -38,7 +38,7 @@ struct capture_ops {
 
 	/* Opens the input. On success the handle is the caller's to close. On failure writes one
 	 * line (no newline) that names the input and the cure into errbuf and returns ERR_FORMAT
-	 * (not a capture), -errno, or ERR_NOTSUP. */
+	 * (not a capture), ERR_USAGE (the filter, an empty name), -errno, or ERR_NOTSUP. */
 	int (*open)(const struct capture_conf *conf, char *errbuf, unsigned errsize,
 		    struct capture **ret_capture);
 

@@ -63,6 +63,7 @@ enum conf_action {
 
 struct conf {
 	enum conf_action action;
+	char *file; /* given with -c, or NULL */
 	struct conf_list reads;
 	struct conf_list inputs;
 	struct conf_list outputs;
@@ -89,14 +90,18 @@ struct conf {
 void conf_init(struct conf *conf);
 void conf_fini(struct conf *conf);
 
-/* Command line and, with -c, the file under it. Every fault is written to `err` as one clear line
- * (file, line, key, value, what would be right; "command line" where no file), all of them; then
- * ERR_USAGE. Includes what only the whole shows: no input, -r beside -i, v5 with N > 16383, a URL
- * that cannot be parsed (exporter_check_output). With action HELP, VERSION or LIST_FIELDS nothing else is
- * checked. */
+/* Command line and, with -c, the file under it: options given beside it win, a list replaces the
+ * file's list, and -r or -i replaces both of the file's. Every fault is written to `err` as one
+ * clear line (file, line, key, value, what would be right; "command line" where no file), all of
+ * them; then ERR_USAGE. Includes what only the whole shows: no input (only when running), -r beside
+ * -i, v5 with N > 16383, a filter that does not compile, a URL that cannot be parsed
+ * (exporter_check_output). With action HELP, VERSION or LIST_FIELDS nothing else is checked. With
+ * CONF_RUN and no output, the default one is filled in. ERR_NOMEM when memory ran out. `conf` was
+ * given to conf_init; whatever is returned, conf_fini frees it. Main thread only (getopt). */
 int conf_from_args(struct conf *conf, int argc, char **argv, FILE *err);
 
-/* Canonical text of the configuration: every option with its value. */
+/* Canonical text of the configuration: every option with its value, commented where unset. It
+ * parses again to itself. */
 void conf_print(const struct conf *conf, FILE *out);
 
 /* `--help`, made from options.def; fits 80 columns and one screen. */

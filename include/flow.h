@@ -3,7 +3,7 @@
  * ends (METERING.md §7), exporter/ turns it into messages. Neither side knows the other.
  *
  * A record is a biflow: dir[0] is forward (the initiator's direction), dir[1] reverse. A
- * direction without packets has all its members 0.
+ * direction without packets has all its members 0, except `ingress`, which belongs to the flow.
  */
 #ifndef WEIR_FLOW_H
 #define WEIR_FLOW_H
@@ -36,9 +36,10 @@ struct flow_dir {
 	uint64_t octets;     /* IP octets, METERING.md §3 */
 	int64_t first_ns;    /* least packet time, ns since the epoch */
 	int64_t last_ns;     /* greatest packet time */
-	uint32_t ingress;    /* physical input interface of the direction's first packet; 0 unknown */
+	uint32_t ingress;    /* physical input interface of the flow's first packet in this
+	                      * direction; forward: the reverse's until it is heard; 0 unknown */
 	uint16_t tcp_flags;  /* OR of the 9 TCP flags */
-	uint8_t tos;         /* whole ToS byte of the direction's first packet */
+	uint8_t tos;         /* whole ToS byte of the direction's first packet in the record */
 	uint8_t ttl_min;     /* least TTL or hop limit */
 	uint8_t ttl_max;
 	uint8_t reserved[7];

@@ -1,0 +1,14 @@
+/* What every input's handle begins with, so that capture.c can find its operations. */
+#ifndef WEIR_CAPTURE_BACKEND_H
+#define WEIR_CAPTURE_BACKEND_H
+
+#include "capture.h"
+
+struct capture {
+	const struct capture_ops *ops;
+};
+
+extern const struct capture_ops capture_file_ops;
+extern const struct capture_ops capture_pcap_live_ops;
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * A pcap-filter expression, run in user space over packets of any number of link types. libpcap
+ * compiles it anew for each. One thread.
+ */
+#ifndef WEIR_CAPTURE_FILTER_H
+#define WEIR_CAPTURE_FILTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "packet.h"
+
+struct filter;
+
+/* The expression is copied. Returns 0 or ERR_NOMEM. */
+int filter_new(const char *expression, struct filter **ret_filter);
+void filter_free(struct filter *filter);
+
+/* Compiles for a link type before its first packet. Returns 0, or ERR_USAGE with a line in
+ * errbuf. */
+int filter_check(struct filter *filter, uint16_t linktype, bool swapped, char *errbuf,
+		 unsigned errsize);
+
+/* Keeps the packets that match, in order and without gaps; returns their number. A link type for
+ * which the expression does not compile matches nothing, which is logged once. */
+unsigned filter_keep(struct filter *filter, struct raw_packet *pkts, unsigned n);
+
+#endif

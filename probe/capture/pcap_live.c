@@ -1,0 +1,314 @@
+/*
+ * Live capture through libpcap: works wherever libpcap does, and is the yardstick for the faster
+ * inputs.
+ *
+ * libpcap's ring is read without blocking; waiting is done here with poll(2), because how long
+ * libpcap itself waits depends on kernel and driver. A packet of libpcap's lives until the next
+ * one, so each is copied into the batch's memory, up to the snapshot length. The filter runs in the
+ * kernel.
+ *
+ * An interface that goes away is waited for: `next` keeps returning 0 and tries to open it again
+ * once a second, by the monotonic clock. A handle belongs to one thread.
+ */
+#include <net/if.h>
+#include <pcap/pcap.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend.h"
+#include "chunks.h"
+#include "err.h"
+#include "linktype.h"
+#include "log.h"
+
+/* Headers, with room for tunnels and IPv6 extensions. */
+#define DEFAULT_SNAPLEN 256
+#define MAX_SNAPLEN     262144
+#define RING_BYTES      (16 << 20)
+#define POLL_MS         10
+#define RETRY_NS        NS_PER_S
+
+struct pcap_live {
+	struct capture base;
+	pcap_t *pcap;            /* NULL while the interface is gone */
+	char *name;              /* of the interface */
+	char *filter;            /* NULL without */
+	int snaplen;
+	int64_t ns_per_tick;     /* of libpcap's tv_usec */
+	struct raw_packet blank; /* what all packets have in common */
+	struct chunks copies;
+	struct mono_time retry;  /* not to be opened again before */
+	uint64_t received;
+	uint64_t dropped_before; /* by handles that are closed */
+
+	/* The batch being filled by on_packet. */
+	struct raw_packet *pkts;
+	unsigned n;
+};
+
+static const char *interface_of(const char *spec)
+{
+	return strncmp(spec, "pcap:", 5) == 0 ? spec + 5 : spec;
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+/* Appends the names of what can be captured on, as many as fit. */
+static void list_interfaces(char *buf, size_t size)
+{
+	char message[PCAP_ERRBUF_SIZE];
+	pcap_if_t *all = NULL;
+	size_t used = 0;
+	buf[0] = '\0';
+	if (pcap_findalldevs(&all, message) != 0)
+		return;
+	for (const pcap_if_t *one = all; one != NULL; one = one->next) {
+		if (if_nametoindex(one->name) == 0 || strlen(one->name) + 2 > size - used)
+			continue;
+		used += (size_t)snprintf(buf + used, size - used, " %s", one->name);
+	}
+	pcap_freealldevs(all);
+}
+
+/* Why an interface cannot be opened, and the cure. Returns the code for it. */
+static int explain(const char *name, int status, const char *message, char *errbuf,
+		   unsigned errsize)
+{
+	char names[256];
+	switch (status) {
+	case PCAP_ERROR_NO_SUCH_DEVICE:
+		list_interfaces(names, sizeof(names));
+		snprintf(errbuf, errsize, "%s: no such interface; there are:%s", name, names);
+		return -ENODEV;
+	case PCAP_ERROR_PERM_DENIED:
+	case PCAP_ERROR_PROMISC_PERM_DENIED:
+		snprintf(errbuf, errsize, "%s: no permission to capture; run as root or with CAP_NET_RAW",
+			 name);
+		return -EPERM;
+	case PCAP_ERROR_IFACE_NOT_UP:
+		snprintf(errbuf, errsize, "%s: the interface is down; try: ip link set %s up", name,
+			 name);
+		return -ENETDOWN;
+	default:
+		snprintf(errbuf, errsize, "%s: %s", name,
+			 message[0] != '\0' ? message : pcap_statustostr(status));
+		return ERR_IO;
+	}
+}
+
+static int activate(const struct pcap_live *live, pcap_t *pcap, char *errbuf, unsigned errsize)
+{
+	pcap_set_snaplen(pcap, live->snaplen);
+	pcap_set_promisc(pcap, 1);
+	pcap_set_immediate_mode(pcap, 0);
+	pcap_set_timeout(pcap, POLL_MS);
+	pcap_set_buffer_size(pcap, RING_BYTES);
+	/* Where it cannot be had, microseconds it is: asked for again below. */
+	(void)pcap_set_tstamp_precision(pcap, PCAP_TSTAMP_PRECISION_NANO);
+	int status = pcap_activate(pcap);
+	if (status < 0)
+		return explain(live->name, status, pcap_geterr(pcap), errbuf, errsize);
+	if (status > 0)
+		log_warnx("capture", "libpcap: %s interface=%s",
+			  status == PCAP_WARNING ? pcap_geterr(pcap) : pcap_statustostr(status),
+			  live->name);
+	return 0;
+}
+
+static int set_filter(const struct pcap_live *live, pcap_t *pcap, char *errbuf, unsigned errsize)
+{
+	struct bpf_program code;
+	if (live->filter == NULL)
+		return 0;
+	if (pcap_compile(pcap, &code, live->filter, 1, PCAP_NETMASK_UNKNOWN) != 0) {
+		snprintf(errbuf, errsize, "filter '%s' does not fit %s: %s", live->filter,
+			 live->name, pcap_geterr(pcap));
+		return ERR_USAGE;
+	}
+	int status = pcap_setfilter(pcap, &code);
+	pcap_freecode(&code);
+	if (status != 0) {
+		snprintf(errbuf, errsize, "%s: %s", live->name, pcap_geterr(pcap));
+		return ERR_IO;
+	}
+	return 0;
+}
+
+/* Activates the interface and takes note of what it is. */
+static int live_attach(struct pcap_live *live, char *errbuf, unsigned errsize)
+{
+	char message[PCAP_ERRBUF_SIZE] = "";
+	pcap_t *pcap = pcap_create(live->name, message);
+	if (pcap == NULL)
+		return explain(live->name, PCAP_ERROR, message, errbuf, errsize);
+	int rc = activate(live, pcap, errbuf, errsize);
+	if (rc == 0)
+		rc = set_filter(live, pcap, errbuf, errsize);
+	if (rc == 0 && pcap_setnonblock(pcap, 1, message) != 0)
+		rc = explain(live->name, PCAP_ERROR, message, errbuf, errsize);
+	if (rc < 0) {
+		pcap_close(pcap);
+		return rc;
+	}
+	bool nano = pcap_get_tstamp_precision(pcap) == PCAP_TSTAMP_PRECISION_NANO;
+	live->ns_per_tick = nano ? 1 : NS_PER_US;
+	live->blank.ingress = if_nametoindex(live->name);
+	live->blank.linktype = linktype_from_dlt(pcap_datalink(pcap));
+	live->pcap = pcap;
+	return 0;
+}
+
+static void live_free(struct pcap_live *live)
+{
+	if (live->pcap != NULL)
+		pcap_close(live->pcap);
+	chunks_fini(&live->copies);
+	free(live->name);
+	free(live->filter);
+	free(live);
+}
+
+static int live_init(struct pcap_live *live, const struct capture_conf *conf, char *errbuf,
+		     unsigned errsize)
+{
+	bool filtered = conf->filter != NULL && conf->filter[0] != '\0';
+	live->base.ops = &capture_pcap_live_ops;
+	live->name = strdup(interface_of(conf->spec));
+	live->filter = filtered ? strdup(conf->filter) : NULL;
+	live->blank.iface = conf->iface;
+	uint32_t snaplen = conf->snaplen != 0 ? conf->snaplen : DEFAULT_SNAPLEN;
+	live->snaplen = (int)(snaplen < MAX_SNAPLEN ? snaplen : MAX_SNAPLEN);
+	if (live->name == NULL || (filtered && live->filter == NULL)) {
+		snprintf(errbuf, errsize, "%s: %s", conf->spec, err_str(ERR_NOMEM));
+		return ERR_NOMEM;
+	}
+	if (live->name[0] == '\0') {
+		snprintf(errbuf, errsize, "%s: names no interface; try pcap:eth0", conf->spec);
+		return ERR_USAGE;
+	}
+	return live_attach(live, errbuf, errsize);
+}
+
+static int live_open(const struct capture_conf *conf, char *errbuf, unsigned errsize,
+		     struct capture **ret_capture)
+{
+	struct pcap_live *live = calloc(1, sizeof(*live));
+	if (live == NULL) {
+		snprintf(errbuf, errsize, "%s: %s", conf->spec, err_str(ERR_NOMEM));
+		return ERR_NOMEM;
+	}
+	int rc = live_init(live, conf, errbuf, errsize);
+	if (rc < 0) {
+		live_free(live);
+		return rc;
+	}
+	*ret_capture = &live->base;
+	return 0;
+}
+
+/* ---- packets ------------------------------------------------------------------------------- */
+
+static uint64_t handle_dropped(pcap_t *pcap)
+{
+	struct pcap_stat stat;
+	if (pcap == NULL || pcap_stats(pcap, &stat) != 0)
+		return 0;
+	return (uint64_t)stat.ps_drop + stat.ps_ifdrop;
+}
+
+/* The interface is gone, or as good as. */
+static void live_lose(struct pcap_live *live)
+{
+	log_warnx("capture", "interface lost, trying again once a second: %s interface=%s",
+		  pcap_geterr(live->pcap), live->name);
+	live->dropped_before += handle_dropped(live->pcap);
+	pcap_close(live->pcap);
+	live->pcap = NULL;
+	live->retry.ns = mono_now().ns + RETRY_NS;
+}
+
+static void live_retry(struct pcap_live *live)
+{
+	char message[CAPTURE_ERRBUF_SIZE];
+	if (mono_now().ns < live->retry.ns)
+		return;
+	live->retry.ns = mono_now().ns + RETRY_NS;
+	if (live_attach(live, message, sizeof(message)) == 0)
+		log_warnx("capture", "interface is back: interface=%s", live->name);
+}
+
+static void on_packet(u_char *user, const struct pcap_pkthdr *header, const u_char *data)
+{
+	struct pcap_live *live = (struct pcap_live *)user;
+	struct raw_packet *pkt = &live->pkts[live->n];
+	uint32_t caplen = header->caplen < MAX_SNAPLEN ? header->caplen : MAX_SNAPLEN;
+	*pkt = live->blank;
+	pkt->data = chunks_copy(&live->copies, data, caplen);
+	pkt->caplen = pkt->data != NULL ? caplen : 0;
+	pkt->wirelen = header->len > caplen ? header->len : caplen;
+	int64_t ns = header->ts.tv_sec * NS_PER_S + header->ts.tv_usec * live->ns_per_tick;
+	pkt->time.ns = ns > 0 ? ns : 0;
+	live->n++;
+}
+
+/* Waits for packets, or for the interface, at most POLL_MS. */
+static void live_wait(const struct pcap_live *live)
+{
+	int fd = live->pcap != NULL ? pcap_get_selectable_fd(live->pcap) : -1;
+	struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+	(void)poll(&pollfd, 1, POLL_MS);
+}
+
+/* Adds what is there to the batch, up to `max` packets in all. */
+static void live_fill(struct pcap_live *live, unsigned max)
+{
+	if (live->pcap == NULL)
+		live_retry(live);
+	if (live->pcap == NULL)
+		return;
+	int got = pcap_dispatch(live->pcap, (int)(max - live->n), on_packet, (u_char *)live);
+	if (got < 0 && got != PCAP_ERROR_BREAK)
+		live_lose(live);
+}
+
+static int live_next(struct capture *capture, struct raw_packet *pkts, unsigned max)
+{
+	struct pcap_live *live = (struct pcap_live *)capture;
+	if (max == 0) /* to libpcap, 0 packets are all there are */
+		return 0;
+	chunks_recycle(&live->copies, NULL);
+	live->pkts = pkts;
+	live->n = 0;
+	live_fill(live, max);
+	if (live->n == 0) {
+		live_wait(live);
+		live_fill(live, max);
+	}
+	live->received += live->n;
+	return (int)live->n;
+}
+
+static void live_stats(struct capture *capture, struct capture_stats *ret_stats)
+{
+	const struct pcap_live *live = (const struct pcap_live *)capture;
+	*ret_stats = (struct capture_stats){
+		.received = live->received,
+		.dropped = live->dropped_before + handle_dropped(live->pcap),
+	};
+}
+
+static void live_close(struct capture *capture)
+{
+	if (capture != NULL)
+		live_free((struct pcap_live *)capture);
+}
+
+const struct capture_ops capture_pcap_live_ops = {
+	.name = "pcap",
+	.open = live_open,
+	.next = live_next,
+	.stats = live_stats,
+	.close = live_close,
+};

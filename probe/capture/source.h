@@ -1,0 +1,80 @@
+/*
+ * A source: the bytes of a capture file as one window that only moves forward.
+ *
+ * A plain file is mapped and the window is all of it. What cannot be mapped (a pipe) or has to be
+ * unpacked (gzip, zstd) comes through chunks. A reader uses both alike: it looks at `at`, calls
+ * source_need when more has to lie there in one piece, and moves `at.p` on. What it has passed
+ * stays readable until source_release, so packets may point to it. One thread.
+ */
+#ifndef WEIR_CAPTURE_SOURCE_H
+#define WEIR_CAPTURE_SOURCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "chunks.h"
+#include "unpack.h"
+#include "wire.h"
+
+/* source_need gives at most this much in one piece. */
+#define SOURCE_PIECE (CHUNK_SIZE / 2)
+
+struct source {
+	struct rd at;        /* from the reading position to the end of what is in memory */
+	uint64_t end_offset; /* offset of at.end in the (unpacked) data */
+	char *name;          /* for messages: the path, or "standard input"; ours */
+	int end;             /* stream: why no more comes: ERR_EOF, ERR_TRUNCATED ..., 0 = more may */
+
+	int fd;
+	uint8_t *map;        /* NULL for a stream */
+	size_t map_size;
+	size_t advised;      /* map: read-ahead was asked for up to here */
+	size_t dropped;      /* map: pages before this were given back */
+
+	struct unpack *unpack; /* NULL for a map */
+	struct chunks chunks;
+	struct chunk *chunk;   /* the one `at` lies in */
+};
+
+/* Opens `path` ("-": standard input) and looks at its first bytes, for which it waits when it is a
+ * pipe. Fails with -errno and a line in errbuf. */
+int source_open(struct source *src, const char *path, char *errbuf, unsigned errsize);
+
+/* Closes; fine on a source of all zeros. */
+void source_close(struct source *src);
+
+/* Slow part of source_need. */
+bool source_fill(struct source *src, size_t n);
+
+/* Makes `n` <= SOURCE_PIECE bytes from the reading position on lie in one piece; false when the
+ * data ends before (source_error says whether it should have). */
+static inline bool source_need(struct source *src, size_t n)
+{
+	return n <= rd_left(&src->at) || source_fill(src, n);
+}
+
+/* Moves on by `n` bytes, any number; false when the data ends before. */
+bool source_skip(struct source *src, uint64_t n);
+
+/* Offset of the reading position in the (unpacked) data. */
+static inline uint64_t source_offset(const struct source *src)
+{
+	return src->end_offset - rd_left(&src->at);
+}
+
+/* Nobody looks any more at what lies before the reading position. */
+void source_release(struct source *src);
+
+/* Why there is no more: 0 for a sound end, else ERR_TRUNCATED, ERR_CORRUPT, -errno. */
+int source_error(const struct source *src);
+
+/* For messages: " of the unpacked data" where offsets are not those of the file, and what the
+ * unpacker had to complain about (or ""). */
+const char *source_offset_unit(const struct source *src);
+const char *source_complaint(const struct source *src);
+
+/* Bytes of the file consumed, and its size (0: unknown). */
+uint64_t source_bytes_read(const struct source *src);
+uint64_t source_bytes_total(const struct source *src);
+
+#endif
