@@ -11,11 +11,6 @@ VERSION  := 0.1.0
 
 # ---- what we stand on ---------------------------------------------------------------------------
 LIBS     := libpcap libevent_core libcbor libconfuse libxxhash zlib libzstd
-ifneq ($(MAKECMDGOALS),)
-ifeq ($(filter-out clean deps-% help,$(MAKECMDGOALS)),)
-NEED_LIBS := no
-endif
-endif
 PKG       = $(shell pkg-config $(1) $(LIBS) 2>/dev/null)
 
 # ---- variants -----------------------------------------------------------------------------------
@@ -28,12 +23,13 @@ OPT_asan    := -O1 -g -DWEIR_DEBUG -fsanitize=address -fno-omit-frame-pointer
 OPT_ubsan   := -O1 -g -DWEIR_DEBUG -fsanitize=undefined -fno-sanitize-recover=all
 OPT_san     := -O1 -g -DWEIR_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT_tsan    := -O1 -g -DWEIR_DEBUG -fsanitize=thread
+OPT_cov     := -O0 -g --coverage
 OPT_fuzz    := -O1 -g -DWEIR_DEBUG -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 ifeq ($(VARIANT),fuzz)
 CC       := clang
 endif
 CFLAGS   += $(CSTD) $(WARN) $(OPT_$(VARIANT)) -fstack-protector-strong -pthread
-LDFLAGS  += $(filter -fsanitize%,$(OPT_$(VARIANT))) -pthread
+LDFLAGS  += $(filter -fsanitize% --coverage,$(OPT_$(VARIANT))) -pthread
 
 # ---- sources ------------------------------------------------------------------------------------
 SRC      := $(sort $(wildcard common/*.c probe/*.c probe/*/*.c exporter/*.c exporter/*/*.c))
@@ -67,11 +63,138 @@ $(B)/%.o: %.c
 
 -include $(OBJ:.o=.d)
 
-# ---- unit tests ---------------------------------------------------------------------------------
-$(B)/unit/%: tests/unit/%.c $(B)/libweir.a tests/support/flows.h
+# ---- what the targets install (a second run installs nothing) ------------------------------------
+deps-build deps-demo deps-test:
+	$(Q)tests/support/install-deps.sh $(patsubst deps-%,%,$@)
+
+# ---- unit tests ----------------------------------------------------------------------------------
+# Criterion loses the exit code of a leak: LeakSanitizer's reports go to files, which must not be there.
+$(B)/unit/%: tests/unit/%.c $(B)/libweir.a $(wildcard tests/support/*.h)
 	@echo "  TEST  $<"
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(call PKG,--cflags) -Itests/support -Wno-missing-prototypes -Wno-conversion \
+	$(Q)$(CC) $(CFLAGS) -Wno-missing-prototypes -Wno-conversion $(call PKG,--cflags) -Itests/support \
 	    $(LDFLAGS) -o $@ $< $(B)/libweir.a $(call PKG,--libs) -lcriterion -lm
 
-unit-build: $(UNIT)
+unit-run: $(UNIT)
+	$(Q)tests/support/run-unit.sh $(UNIT)
+
+unit: deps-test
+	$(Q)$(MAKE) --no-print-directory unit-run
+
+# ---- sanitizers ----------------------------------------------------------------------------------
+san: deps-test
+	$(Q)$(MAKE) --no-print-directory VARIANT=san unit-run build/san/weir
+
+asan: deps-test
+	$(Q)$(MAKE) --no-print-directory VARIANT=asan unit-run build/asan/weir
+
+ubsan: deps-test
+	$(Q)$(MAKE) --no-print-directory VARIANT=ubsan unit-run build/ubsan/weir
+
+tsan: deps-test
+	$(Q)$(MAKE) --no-print-directory VARIANT=tsan build/tsan/weir stress-build
+	$(Q)tests/stress/run.sh build/tsan
+
+STRESS   := $(patsubst tests/stress/%.c,$(B)/stress/%,$(sort $(wildcard tests/stress/*.c)))
+$(B)/stress/%: tests/stress/%.c $(B)/libweir.a
+	@echo "  STRESS $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(call PKG,--cflags) $(LDFLAGS) -o $@ $< $(B)/libweir.a $(call PKG,--libs) -lm
+stress-build: $(STRESS)
+
+# ---- fuzzing: with libFuzzer, and the same targets over their corpora with a plain main -----------
+FUZZ_SECONDS ?= 60
+$(B)/fuzz/%: tests/fuzz/%.c $(B)/libweir.a
+	@echo "  FUZZ  $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -Wno-missing-prototypes -fsanitize=fuzzer $(call PKG,--cflags) $(LDFLAGS) \
+	    -o $@ $< $(B)/libweir.a $(call PKG,--libs) -lm
+$(B)/replay/%: tests/fuzz/%.c tests/fuzz/replay_main.c $(B)/libweir.a
+	@echo "  FUZZ  $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -Wno-missing-prototypes $(call PKG,--cflags) $(LDFLAGS) -o $@ $< \
+	    tests/fuzz/replay_main.c $(B)/libweir.a $(call PKG,--libs) -lm
+
+fuzz-build: $(patsubst %,$(B)/fuzz/%,$(FUZZ))
+fuzz-replay-build: $(patsubst %,$(B)/replay/%,$(FUZZ))
+
+fuzz: deps-test
+	$(Q)$(MAKE) --no-print-directory VARIANT=fuzz fuzz-build
+	$(Q)tests/fuzz/run.sh fuzz build/fuzz/fuzz $(FUZZ_SECONDS)
+
+fuzz-replay: deps-test
+	$(Q)$(MAKE) --no-print-directory VARIANT=san fuzz-replay-build
+	$(Q)tests/fuzz/run.sh replay build/san/replay
+
+# ---- whole-program tests -------------------------------------------------------------------------
+golden: weir
+	$(Q)tests/golden/run.py
+
+conf-test: weir
+	$(Q)tests/conf/run.sh
+
+docs-test: weir
+	$(Q)tests/docs/check.sh
+
+reference: weir
+	$(Q)tests/reference/test_meter.py
+	$(Q)tests/reference/compare.py --weir ./weir
+
+interop: weir
+	$(Q)tests/interop/run.py
+
+hostile: san
+	$(Q)tests/hostile/run.py build/san/weir
+
+layers:
+	$(Q)tests/support/layers.sh
+
+# Everything. CHECKS can be cut while working: make check CHECKS="unit golden".
+CHECKS   ?= layers unit-run conf-test docs-test golden reference interop san hostile fuzz-replay tsan
+check: deps-test
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/support/check.sh $(CHECKS)
+
+# ---- looking after the code ----------------------------------------------------------------------
+C_FILES  := $(sort $(wildcard include/*.h common/*.[ch] probe/*.[ch] probe/*/*.[ch] exporter/*.[ch] exporter/*/*.[ch]))
+
+lint:
+	$(Q)cppcheck --quiet --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
+	    --std=c11 --suppress=missingIncludeSystem -D_GNU_SOURCE -Iinclude -Icommon -Iprobe -Iexporter \
+	    $(SRC)
+
+format:
+	$(Q)clang-format -i $(C_FILES) $(wildcard tests/*/*.[ch])
+
+format-check:
+	$(Q)clang-format --dry-run -Werror $(C_FILES) $(wildcard tests/*/*.[ch])
+
+coverage: deps-test
+	$(Q)$(MAKE) --no-print-directory VARIANT=cov unit-run
+	$(Q)gcov -o . $(patsubst %.c,build/cov/%.gcda,$(filter-out $(MAIN),$(SRC))) 2>/dev/null | \
+	    awk '/^File/{f=$$2} /^Lines/{print $$2, f}' | grep -v usr/include | sort -t: -k2 -n ; rm -f *.gcov
+
+docs: weir
+	$(Q)docs/gen.sh
+
+golden-update:
+	$(Q)pcaps/make_pcaps.py && git diff --stat pcaps tests/golden
+
+# ---- for users -----------------------------------------------------------------------------------
+demo: deps-demo
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/support/demo.sh
+
+install: weir
+	install -D -m 755 weir $(DESTDIR)$(PREFIX)/sbin/weir
+	install -D -m 644 probe/weir.8 $(DESTDIR)$(PREFIX)/share/man/man8/weir.8
+	install -D -m 644 probe/probe.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/probe.conf.5
+	install -D -m 644 probe.conf.example $(DESTDIR)$(PREFIX)/share/doc/weir/probe.conf.example
+
+clean:
+	rm -rf build weir
+
+help:
+	@sed -n 's/^# ---- \(.*[^-]\) *-*$$/\1/p; s/^\([a-z-]*\): .*/    \1/p' Makefile
+
+.PHONY: unit-run unit-build stress-build fuzz-build fuzz-replay-build conf-test docs-test

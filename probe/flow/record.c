@@ -20,7 +20,7 @@ static void fill_dir(const struct flow_table *t, uint32_t number, unsigned dir,
 	const struct entry *e = &t->entry[number];
 	const struct rare *r = &t->rare[number];
 	if (e->packets[dir] == 0) {
-		*out = (struct flow_dir){.packets = 0};
+		*out = (struct flow_dir){.ingress = r->ingress[dir]};
 		return;
 	}
 	*out = (struct flow_dir){
@@ -103,6 +103,8 @@ void record_send(struct flow_table *t, uint32_t number, enum flow_end reason, in
 	struct flow_dir *dir = item != NULL ? item->record.dir : lost;
 	for (unsigned d = 0; d < FLOW_DIRS; d++)
 		fill_dir(t, number, d, &dir[d]);
+	if (!(t->entry[number].state & STATE_HEARD << FLOW_FORWARD))
+		dir[FLOW_FORWARD].ingress = dir[FLOW_REVERSE].ingress;
 	count(t, dir, reason);
 	if (item == NULL) {
 		t->conf.counters->v[COUNTER_RECORDS_LOST]++;

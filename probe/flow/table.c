@@ -285,9 +285,9 @@ static void open_direction(struct flow_table *t, uint32_t number, unsigned dir,
 	}
 	if (!(e->state & STATE_HEARD << dir)) {
 		e->state |= (uint16_t)(STATE_HEARD << dir);
-		e->tos[dir] = in->packet.tos;
 		t->rare[number].ingress[dir] = in->ingress <= UINT16_MAX ? (uint16_t)in->ingress : 0;
 	}
+	e->tos[dir] = in->packet.tos; /* the masked bits are what they were */
 	e->first_ns[dir] = in->time_ns;
 	e->last_ns[dir] = in->time_ns;
 	e->ttl_min[dir] = in->packet.ttl;

@@ -61,7 +61,7 @@ struct entry {
 	uint16_t tcp_flags[FLOW_DIRS];
 	uint8_t ttl_min[FLOW_DIRS];
 	uint8_t ttl_max[FLOW_DIRS];
-	uint8_t tos[FLOW_DIRS];     /* whole byte of the direction's first packet, once HEARD */
+	uint8_t tos[FLOW_DIRS];     /* whole byte of the record's first packet, once HEARD */
 	uint16_t state;             /* enum entry_state */
 
 	uint8_t upper[2][12];
