@@ -48,6 +48,7 @@ struct worker {
 	bool ended;              /* the worker's own until it is joined */
 	atomic_bool stop;
 	_Atomic uint64_t view[COUNTER_COUNT + 2]; /* published counters, held, bytes_read */
+	struct packet train;     /* a wrapper's first fragment, when its flags are set */
 	uint32_t pending;        /* of batch[]: admitted and not yet updated */
 	struct flow_packet batch[BATCH];
 };
@@ -236,6 +237,14 @@ static void handle_fragment(struct worker *w, struct packet *p, uint8_t iface)
 	frag_cache_apply(w->frags, p, iface, w->clock_ns);
 }
 
+/* A first fragment was looked through: those behind it are metered by its header all the same. */
+static void lend_train(struct worker *w, uint8_t iface)
+{
+	if (is_mine(w, &w->train))
+		frag_cache_apply(w->frags, &w->train, iface, w->clock_ns);
+	w->train.flags = 0;
+}
+
 /* First stage: a packet's fate (METERING.md §1), and its place in the batch if it is metered. */
 static void admit(struct worker *w, const struct raw_packet *raw)
 {
@@ -246,7 +255,9 @@ static void admit(struct worker *w, const struct raw_packet *raw)
 	if (!is_selected(w))
 		return;
 	struct flow_packet *in = &w->batch[w->pending];
-	struct fate fate = decode_packet(w->conf.conf->decap_flags, raw, &in->packet);
+	struct fate fate = decode_packet(w->conf.conf->decap_flags, raw, &in->packet, &w->train);
+	if (__builtin_expect(w->train.flags != 0, 0))
+		lend_train(w, raw->iface);
 	if (fate.counter != COUNTER_METERED) {
 		if (w->speaks)
 			count_fate(w, fate.counter);

@@ -8,8 +8,8 @@
  * its outer view back, a guessed pseudowire becomes "no IP". So the loop needs no recursion.
  *
  * Most packets are plain: Ethernet with two tags at most, an IP header without options or
- * extensions, TCP or UDP. They take a short cut without the table. It only recognises this shape; what
- * does not fit falls back to the loop, and fuzzing checks that both give the same. No state
+ * extensions, TCP or UDP. They take a short cut without the table. It only recognises this shape;
+ * what does not fit falls back to the loop, and fuzzing checks that both give the same. No state
  * between packets; any thread.
  */
 #include "decode.h"
@@ -45,7 +45,7 @@ static void settle(struct decode *d)
 }
 
 struct fate decode_layers(uint32_t decap_flags, const struct raw_packet *raw,
-			  struct packet *ret_packet)
+			  struct packet *ret_packet, struct packet *ret_train)
 {
 	struct packet outer; /* not cleared: most packets never need it */
 	struct decode d = {
@@ -53,6 +53,7 @@ struct fate decode_layers(uint32_t decap_flags, const struct raw_packet *raw,
 		.raw = raw,
 		.pkt = ret_packet,
 		.outer = &outer,
+		.train = ret_train,
 		.decap_flags = decap_flags,
 		.fate = {COUNTER_MALFORMED_DEPTH, COUNTER_COUNT}, /* unless a layer ends the loop */
 	};
@@ -94,9 +95,7 @@ static inline size_t least(size_t a, size_t b)
 
 static inline bool plain_ip4(struct packet *pkt, const struct rd *rd)
 {
-	enum {
-		VERSION_4_NO_OPTIONS = 0x45
-	};
+	enum { VERSION_4_NO_OPTIONS = 0x45 };
 	const uint8_t *ip = rd_peek(rd, IP4_SIZE);
 	if (ip == NULL || ip[0] != VERSION_4_NO_OPTIONS || ip4_is_fragment(ip))
 		return false;
@@ -143,11 +142,11 @@ static inline bool decode_plain(const struct raw_packet *raw, struct packet *ret
 }
 
 struct fate decode_packet(uint32_t decap_flags, const struct raw_packet *raw,
-			  struct packet *ret_packet)
+			  struct packet *ret_packet, struct packet *ret_train)
 {
 	/* UDP may be a wrapper, TCP never is. */
 	if (__builtin_expect(decode_plain(raw, ret_packet), 1) &&
 	    (decap_flags == 0 || ret_packet->ip_proto == IP_PROTO_TCP))
 		return (struct fate){COUNTER_METERED, COUNTER_COUNT};
-	return decode_layers(decap_flags, raw, ret_packet);
+	return decode_layers(decap_flags, raw, ret_packet, ret_train);
 }

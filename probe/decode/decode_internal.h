@@ -23,34 +23,34 @@ enum decode_limit {
 };
 
 /* THE list of layers: L(id, function). The cursor stands at the layer's first byte. */
-#define LAYERS(L)                      \
-	L(ETHERNET, link_ethernet)         \
-	L(VLAN, link_vlan)                 \
-	L(LLC, link_llc)                   \
-	L(SNAP, link_snap)                 \
-	L(MPLS, link_mpls)                 \
-	L(PPPOE, link_pppoe)               \
-	L(PPP, link_ppp)                   \
-	L(PPP_WITH_DIR, link_ppp_with_dir) \
-	L(CHDLC, link_chdlc)               \
-	L(FRAME_RELAY, link_frame_relay)   \
-	L(NULL, link_null)                 \
-	L(LOOP, link_loop)                 \
-	L(RAW, link_raw)                   \
-	L(SLL, link_sll)                   \
-	L(SLL2, link_sll2)                 \
-	L(NFLOG, link_nflog)               \
-	L(PPI, link_ppi)                   \
-	L(PKTAP, link_pktap)               \
-	L(IPOIB, link_ipoib)               \
-	L(JUNIPER, link_juniper)           \
-	L(WLAN, wlan_frame)                \
-	L(RADIOTAP, wlan_radiotap)         \
-	L(PRISM, wlan_prism)               \
-	L(AVS, wlan_avs)                   \
-	L(IP4, ip4_decode)                 \
-	L(IP6, ip6_decode)                 \
-	L(L4, l4_decode)                   \
+#define LAYERS(L)                                                                                  \
+	L(ETHERNET, link_ethernet)                                                                 \
+	L(VLAN, link_vlan)                                                                         \
+	L(LLC, link_llc)                                                                           \
+	L(SNAP, link_snap)                                                                         \
+	L(MPLS, link_mpls)                                                                         \
+	L(PPPOE, link_pppoe)                                                                       \
+	L(PPP, link_ppp)                                                                           \
+	L(PPP_WITH_DIR, link_ppp_with_dir)                                                         \
+	L(CHDLC, link_chdlc)                                                                       \
+	L(FRAME_RELAY, link_frame_relay)                                                           \
+	L(NULL, link_null)                                                                         \
+	L(LOOP, link_loop)                                                                         \
+	L(RAW, link_raw)                                                                           \
+	L(SLL, link_sll)                                                                           \
+	L(SLL2, link_sll2)                                                                         \
+	L(NFLOG, link_nflog)                                                                       \
+	L(PPI, link_ppi)                                                                           \
+	L(PKTAP, link_pktap)                                                                       \
+	L(IPOIB, link_ipoib)                                                                       \
+	L(JUNIPER, link_juniper)                                                                   \
+	L(WLAN, wlan_frame)                                                                        \
+	L(RADIOTAP, wlan_radiotap)                                                                 \
+	L(PRISM, wlan_prism)                                                                       \
+	L(AVS, wlan_avs)                                                                           \
+	L(IP4, ip4_decode)                                                                         \
+	L(IP6, ip6_decode)                                                                         \
+	L(L4, l4_decode)                                                                           \
 	L(WRAPPER, tunnel_open)
 
 enum layer {
@@ -58,21 +58,22 @@ enum layer {
 #define L(id, fn) LAYER_##id,
 	LAYERS(L)
 #undef L
-	LAYER_COUNT
+		LAYER_COUNT
 };
 
 /* One packet on its way through the layers. */
 struct decode {
-	struct rd rd;         /* what is left: captured, and claimed by the IP headers passed */
+	struct rd rd; /* what is left: captured, and claimed by the IP headers passed */
 	const struct raw_packet *raw;
 	struct packet *pkt;
 	struct packet *outer; /* the last wrapper's view, if any was opened */
+	struct packet *train; /* the caller's, for a wrapper that is a first fragment */
 	uint32_t decap_flags; /* enum decap_flag */
 	struct fate fate;     /* final once LAYER_END is reached */
 	bool pseudowire;      /* an MPLS payload was guessed to be Ethernet */
 	bool wlan_padded;     /* radiotap: the body of the 802.11 frame is aligned to 4 bytes */
-	bool macs_seen;       /* of this frame; a wrapper starts a new one */
-	uint8_t tags;         /* VLAN tags of this frame */
+	bool macs_seen;	      /* of this frame; a wrapper starts a new one */
+	uint8_t tags;	      /* VLAN tags of this frame */
 	uint8_t wrappers;     /* looked through so far */
 };
 
@@ -113,7 +114,7 @@ static inline enum layer layer_lookup(const struct layer_row *rows, size_t n, ui
 }
 
 /* The same in a decoder: ends the packet as `absent` when no row has the key. */
-#define LAYER_NEXT(d, rows, key, absent) \
+#define LAYER_NEXT(d, rows, key, absent)                                                           \
 	layer_next(d, layer_lookup(rows, sizeof(rows) / sizeof((rows)[0]), key), absent)
 
 static inline enum layer layer_next(struct decode *d, enum layer next, enum counter_id absent)
@@ -133,13 +134,11 @@ uint64_t decode_wire_left(const struct decode *d);
 
 /* The whole loop, without decode_packet's short cut; both give the same. */
 struct fate decode_layers(uint32_t decap_flags, const struct raw_packet *raw,
-			  struct packet *ret_packet);
+			  struct packet *ret_packet, struct packet *ret_train);
 
 /* ---- headers read both by the loop and by the short cut ---------------------------------- */
 
-enum {
-	LINKTYPE_ETHERNET = 1
-};
+enum { LINKTYPE_ETHERNET = 1 };
 
 enum ethertype {
 	ETHERTYPE_LEAST = 1536, /* below, the field is an 802.3 length */

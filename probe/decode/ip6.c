@@ -9,12 +9,13 @@
 #include "decode_internal.h"
 
 enum ext_kind {
-	EXT_NONE, /* an upper-layer protocol */
+	EXT_NONE,    /* an upper-layer protocol */
 	EXT_OPTIONS, /* 8-byte units, the first not counted */
-	EXT_AH, /* 4-byte units less 2 */
+	EXT_AH,	     /* 4-byte units less 2 */
 	EXT_FRAGMENT
 };
 
+/* clang-format off */
 static const uint8_t ext_kind[256] = {
 	[0] = EXT_OPTIONS,  /* hop-by-hop */
 	[43] = EXT_OPTIONS, /* routing */
@@ -22,6 +23,7 @@ static const uint8_t ext_kind[256] = {
 	[51] = EXT_AH,
 	[60] = EXT_OPTIONS, /* destination options */
 };
+/* clang-format on */
 
 enum {
 	IP_PROTO_HOPOPT = 0,

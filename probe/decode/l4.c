@@ -1,6 +1,6 @@
 /*
- * Transport: ports, TCP flags, ICMP type and code (METERING.md §4), as far as they were captured and
- * are claimed by the IP header. A table says which protocol has what; all others have no ports.
+ * Transport: ports, TCP flags, ICMP type and code (METERING.md §4), as far as they were captured
+ * and are claimed by the IP header. A table says which protocol has what; all others have no ports.
  *
  * The cursor is only looked through, never moved: a wrapper may start here.
  */
@@ -13,6 +13,7 @@ enum l4_kind {
 	L4_ICMP
 };
 
+/* clang-format off */
 static const uint8_t l4_kind[256] = {
 	[IP_PROTO_ICMP] = L4_ICMP,
 	[IP_PROTO_TCP] = L4_TCP,
@@ -22,10 +23,9 @@ static const uint8_t l4_kind[256] = {
 	[IP_PROTO_SCTP] = L4_PORTS,
 	[IP_PROTO_UDPLITE] = L4_PORTS,
 };
+/* clang-format on */
 
-enum {
-	ICMP_TYPE_CODE_SIZE = 2
-};
+enum { ICMP_TYPE_CODE_SIZE = 2 };
 
 /* False when the bytes are not there. */
 static bool fill_icmp(struct decode *d)

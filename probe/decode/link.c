@@ -64,6 +64,7 @@ static const struct layer_row nlpids[] = {
 };
 
 /* AF_INET is 2 everywhere; AF_INET6 is what each system made of it. */
+/* clang-format off */
 static const struct layer_row families[] = {
 	{2, LAYER_IP4},
 	{10, LAYER_IP6}, /* Linux */
@@ -72,6 +73,7 @@ static const struct layer_row families[] = {
 	{28, LAYER_IP6}, /* FreeBSD */
 	{30, LAYER_IP6}, /* Darwin */
 };
+/* clang-format on */
 
 /* ARPHRD_ values of cooked captures whose payload the protocol field does not name. */
 static const struct layer_row cooked_types[] = {
@@ -349,8 +351,8 @@ static enum layer cooked_layer(struct decode *d, uint16_t arphrd, uint16_t proto
 		return cut(d);
 	if (arphrd == COOKED_NETLINK)
 		return decode_end(d, COUNTER_NON_IP_OTHER);
-	const enum layer next = layer_lookup(
-		cooked_types, sizeof(cooked_types) / sizeof(cooked_types[0]), arphrd);
+	const enum layer next =
+		layer_lookup(cooked_types, sizeof(cooked_types) / sizeof(cooked_types[0]), arphrd);
 	if (next != LAYER_END)
 		return next;
 	return protocol == COOKED_PROTOCOL_LLC ? LAYER_LLC : link_ethertype(d, protocol);

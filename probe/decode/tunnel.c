@@ -1,6 +1,6 @@
 /*
- * Wrappers: tunnels and remote mirrors that `decapsulate` lists (METERING.md §2). Each is a row: the
- * flag, where it is found, the function that passes its header and names the inner layer.
+ * Wrappers: tunnels and remote mirrors that `decapsulate` lists (METERING.md §2). Each is a row:
+ * the flag, where it is found, the function that passes its header and names the inner layer.
  *
  * The outer view is kept before a wrapper is opened; decode.c gives it back if what is inside does
  * not end as metered. So a function here ends a packet as broken without further thought, and as
@@ -25,11 +25,7 @@ enum gre_flag {
 	GRE_VERSION_MASK = 0x0007
 };
 
-enum gre_protocol {
-	GRE_PPP = 0x880b,
-	GRE_ERSPAN = 0x88be,
-	GRE_ERSPAN_III = 0x22eb
-};
+enum gre_protocol { GRE_PPP = 0x880b, GRE_ERSPAN = 0x88be, GRE_ERSPAN_III = 0x22eb };
 
 enum erspan {
 	ERSPAN_II_SIZE = 8,
@@ -138,9 +134,7 @@ static enum layer ip6_inside(struct decode *d)
 /* RFC 7348: flags, reserved, network identifier, reserved */
 static enum layer vxlan(struct decode *d)
 {
-	enum {
-		VXLAN_VALID_ID = 0x08
-	};
+	enum { VXLAN_VALID_ID = 0x08 };
 	const uint8_t flags = rd_u8(&d->rd);
 	rd_skip(&d->rd, 7);
 	return flags & VXLAN_VALID_ID ? LAYER_ETHERNET : broken(d);
@@ -149,10 +143,7 @@ static enum layer vxlan(struct decode *d)
 /* RFC 8926: version and options' length in 4-byte units, flags, ethertype, network identifier */
 static enum layer geneve(struct decode *d)
 {
-	enum {
-		GENEVE_VERSION_MASK = 0xc0,
-		GENEVE_OPTIONS_MASK = 0x3f
-	};
+	enum { GENEVE_VERSION_MASK = 0xc0, GENEVE_OPTIONS_MASK = 0x3f };
 	const uint8_t first = rd_u8(&d->rd);
 	rd_skip(&d->rd, 1);
 	const uint16_t protocol = rd_u16(&d->rd);
@@ -181,7 +172,7 @@ static enum layer gtpu(struct decode *d)
 		rd_skip(&d->rd, 3);
 		uint8_t next = rd_u8(&d->rd);
 		while ((flags & GTPU_EXTENSIONS) && next != 0) {
-			/* an extension counts itself in 4-byte units; its last byte names the next */
+			/* its own size in 4-byte units; the last byte names the next */
 			const uint8_t units = rd_u8(&d->rd);
 			if (units == 0)
 				return broken(d);
@@ -276,12 +267,13 @@ static enum layer teredo(struct decode *d)
 /* ---- the table --------------------------------------------------------------------------- */
 
 struct wrapper {
-	uint32_t flags;   /* of enum decap_flag; any of them */
+	uint32_t flags; /* of enum decap_flag; any of them */
 	uint8_t ip_proto;
-	uint16_t port;    /* UDP, either side; 0 without */
+	uint16_t port; /* UDP, either side; 0 without */
 	layer_fn *open;
 };
 
+/* clang-format off */
 static const struct wrapper wrappers[] = {
 	{DECAP_ERSPAN | DECAP_GRE, IP_PROTO_GRE, 0, gre},
 	{DECAP_IPIP, IP_PROTO_IP4, 0, ip4_inside},
@@ -293,6 +285,7 @@ static const struct wrapper wrappers[] = {
 	{DECAP_L2TP, IP_PROTO_UDP, 1701, l2tp},
 	{DECAP_TEREDO, IP_PROTO_UDP, 3544, teredo},
 };
+/* clang-format on */
 
 static bool is_wrapper(const struct wrapper *w, uint32_t decap_flags, const struct packet *pkt)
 {
@@ -311,6 +304,8 @@ enum layer tunnel_open(struct decode *d)
 			return decode_done(d);
 		}
 		*d->outer = *d->pkt;
+		if (d->pkt->flags & PACKET_FRAG_FIRST)
+			*d->train = *d->pkt;
 		d->wrappers++;
 		d->macs_seen = d->wlan_padded = false;
 		d->tags = 0;

@@ -22,7 +22,7 @@ enum {
 	FC_ORDER = 0x80, /* in QoS frames: an HT control field follows */
 
 	SEQUENCE_FRAGMENT_MASK = 0x0f, /* of its first byte */
-	QOS_AMSDU = 0x80,              /* of its first byte */
+	QOS_AMSDU = 0x80,	       /* of its first byte */
 
 	RADIOTAP_TSFT = 1U << 0,
 	RADIOTAP_FLAGS = 1U << 1,
@@ -97,8 +97,7 @@ enum layer wlan_frame(struct decode *d)
 		return decode_end(d, COUNTER_NON_IP_WLAN);
 	if (aggregate)
 		return amsdu(d);
-	set_macs(d, to_ds ? address3 : address1,
-		 !from_ds ? address2 : to_ds ? address4 : address3);
+	set_macs(d, to_ds ? address3 : address1, !from_ds ? address2 : to_ds ? address4 : address3);
 	return LAYER_LLC;
 }
 

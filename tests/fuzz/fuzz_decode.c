@@ -9,6 +9,8 @@
 #include "../../probe/decode/decode.h"
 #include "../../probe/decode/decode_internal.h"
 
+static struct packet train; /* wrappers that are first fragments go here */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A fuzzer, or the replay of its corpus, takes this for a crash. */
@@ -86,9 +88,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct packet first, again, loop;
 	memset(&first, 0xff, sizeof(first)); /* nothing may be left as it was */
 	memset(&again, 0, sizeof(again));
-	const struct fate fate = decode_packet(decap_flags, &raw, &first);
-	const struct fate fate_again = decode_packet(decap_flags, &raw, &again);
-	const struct fate fate_loop = decode_layers(decap_flags, &raw, &loop);
+	const struct fate fate = decode_packet(decap_flags, &raw, &first, &train);
+	const struct fate fate_again = decode_packet(decap_flags, &raw, &again, &train);
+	const struct fate fate_loop = decode_layers(decap_flags, &raw, &loop, &train);
 
 	check_books(fate);
 	must(fate.counter == fate_again.counter && fate.note == fate_again.note);

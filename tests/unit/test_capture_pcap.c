@@ -1,4 +1,5 @@
 /* pcap files: magics, lengths, time, ends, filters; what libpcap takes over. */
+#include "log.h"
 #include "test_capture_util.h"
 
 #define MAGIC_US 0xa1b2c3d4
@@ -152,6 +153,7 @@ Test(capture_pcap, truncation_is_told_once)
 	char error[CAPTURE_ERRBUF_SIZE];
 	struct capture *capture;
 	struct raw_packet pkts[4];
+	log_set_level(LOG_LEVEL_ERROR);
 	cr_assert_eq(capture_open(&conf, error, sizeof(error), &capture), 0);
 	cr_assert_eq(capture_next(capture, pkts, 4), ERR_TRUNCATED);
 	cr_assert_eq(capture_next(capture, pkts, 4), ERR_EOF);

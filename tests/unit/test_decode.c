@@ -1,6 +1,6 @@
 /*
- * Decode, packet by packet: the rows of decode_packets.def give what they should, at full length and
- * cut anywhere, and the short cut gives what the loop gives. Packets are decoded from a copy of
+ * Decode, packet by packet: the rows of decode_packets.def give what they should, at full length
+ * and cut anywhere, and the short cut gives what the loop gives. Packets are decoded from a copy of
  * exactly their size, so that a sanitizer sees every read too many.
  */
 #include <criterion/criterion.h>
@@ -11,6 +11,8 @@
 #include "../../probe/decode/decode.h"
 #include "../../probe/decode/decode_internal.h"
 #include "conf.h"
+
+static struct packet train; /* wrappers that are first fragments go here */
 
 struct row {
 	const char *name;
@@ -38,20 +40,22 @@ struct row {
 };
 
 /* Stands for "no note" where a row does not name one: OBSERVED is never one. */
-#define NOTE_NONE COUNTER_OBSERVED
-#define PORTS_CUT COUNTER_PORTS_CUT
+#define NOTE_NONE    COUNTER_OBSERVED
+#define PORTS_CUT    COUNTER_PORTS_CUT
 #define DECAP_FAILED COUNTER_DECAP_FAILED
 
 static const struct row rows[] = {
-#define PACKET(name_, linktype_, decap_, hex_, counter_, ...) \
-	{.name = #name_, .linktype = linktype_, .decap_flags = decap_, .hex = hex_, \
-	 .counter = COUNTER_##counter_, ##__VA_ARGS__},
+#define PACKET(name_, linktype_, decap_, hex_, counter_, ...)                                      \
+	{.name = #name_,                                                                           \
+	 .linktype = linktype_,                                                                    \
+	 .decap_flags = decap_,                                                                    \
+	 .hex = hex_,                                                                              \
+	 .counter = COUNTER_##counter_,                                                            \
+	 ##__VA_ARGS__},
 #include "decode_packets.def"
 #undef PACKET
 };
-enum {
-	ROWS = sizeof(rows) / sizeof(rows[0])
-};
+enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
 static unsigned hex_digit(char c)
 {
@@ -98,8 +102,8 @@ static void expect_bytes(const struct row *row, const char *what, const uint8_t 
 	free(want);
 }
 
-#define EXPECT_MEMBER(member, want)                                                         \
-	cr_expect_eq(pkt->member, (want), "%s: " #member " is %llu, not %llu", row->name, \
+#define EXPECT_MEMBER(member, want)                                                                \
+	cr_expect_eq(pkt->member, (want), "%s: " #member " is %llu, not %llu", row->name,          \
 		     (unsigned long long)pkt->member, (unsigned long long)(want))
 
 static void expect_packet(const struct row *row, const struct packet *pkt)
@@ -119,11 +123,11 @@ static void expect_packet(const struct row *row, const struct packet *pkt)
 	EXPECT_MEMBER(ttl, row->outer ? 0xff : v6 ? 0x3f : 0x40);
 	expect_bytes(row, "src", pkt->src,
 		     row->outer ? "0a000001"
-		     : v6       ? "20010db8000000000000000000000001"
+		     : v6	? "20010db8000000000000000000000001"
 				: "c0000201");
 	expect_bytes(row, "dst", pkt->dst,
 		     row->outer ? "0a000002"
-		     : v6       ? "20010db8000000000000000000000002"
+		     : v6	? "20010db8000000000000000000000002"
 				: "c6336402");
 	if (row->macs != NULL)
 		expect_bytes(row, "macs", pkt->macs, row->macs);
@@ -148,7 +152,7 @@ ParameterizedTest(const size_t *index, decode, each_kind)
 	struct packet pkt;
 	memset(&pkt, 0xa5, sizeof(pkt)); /* nothing may be left as it was */
 
-	const struct fate fate = decode_packet(row->decap_flags, &raw, &pkt);
+	const struct fate fate = decode_packet(row->decap_flags, &raw, &pkt, &train);
 	cr_assert_eq(fate.counter, row->counter, "%s: fate %s, not %s", row->name,
 		     counter_info(fate.counter)->name, counter_info(row->counter)->name);
 	if (row->counter == COUNTER_METERED) {
@@ -205,8 +209,8 @@ static void check_cut(const struct row *row, const uint8_t *bytes, uint32_t capl
 	memcpy(data, bytes, caplen);
 	const struct raw_packet raw = raw_of(row, data, caplen, size + row->uncaptured);
 	struct packet pkt, loop;
-	const struct fate fate = decode_packet(row->decap_flags, &raw, &pkt);
-	const struct fate loop_fate = decode_layers(row->decap_flags, &raw, &loop);
+	const struct fate fate = decode_packet(row->decap_flags, &raw, &pkt, &train);
+	const struct fate loop_fate = decode_layers(row->decap_flags, &raw, &loop, &train);
 
 	expect_sane(row, &raw, fate, &pkt);
 	cr_expect(fate.counter == loop_fate.counter, "%s cut to %u", row->name, caplen);
@@ -227,8 +231,8 @@ Test(decode, any_cut_of_any_packet_has_a_fate)
 	}
 }
 
-/* The fixed IP header and what is below it decide whether a packet is metered; a cut behind it never
- * takes that away. */
+/* The fixed IP header and what is below it decide whether a packet is metered; a cut behind it
+ * never takes that away. */
 Test(decode, a_cut_behind_the_ip_header_stays_metered)
 {
 	for (size_t i = 0; i < ROWS; i++) {
@@ -238,7 +242,7 @@ Test(decode, a_cut_behind_the_ip_header_stays_metered)
 		for (uint32_t caplen = 0; caplen <= size; caplen++) {
 			const struct raw_packet raw = raw_of(&rows[i], bytes, caplen, size);
 			struct packet pkt;
-			const struct fate fate = decode_packet(0, &raw, &pkt);
+			const struct fate fate = decode_packet(0, &raw, &pkt, &train);
 			cr_expect(!metered || fate.counter == COUNTER_METERED, "%s cut to %u",
 				  rows[i].name, caplen);
 			metered = fate.counter == COUNTER_METERED;

@@ -9,6 +9,8 @@
 #include "../../probe/decode/decode_internal.h"
 #include "conf.h"
 
+static struct packet train; /* wrappers that are first fragments go here */
+
 struct frame {
 	uint8_t bytes[8192];
 	struct wr wr;
@@ -64,7 +66,7 @@ static void decode(struct frame *f, uint32_t decap_flags, uint16_t linktype, uin
 		.wirelen = wirelen != 0 ? wirelen : (uint32_t)wr_len(&f->wr),
 		.linktype = linktype,
 	};
-	f->fate = decode_packet(decap_flags, &raw, &f->pkt);
+	f->fate = decode_packet(decap_flags, &raw, &f->pkt, &train);
 }
 
 /* ---- chains ------------------------------------------------------------------------------ */
