@@ -110,6 +110,23 @@ static inline void table_find(const struct flow_table *t, const struct flow_pack
 	}
 }
 
+/* Is the flow that the prefetch saw the one that has the packet's ToS? Then it is the one to join,
+ * since no second can have it, and the index need not be searched. */
+static inline bool hint_serves(const struct flow_table *t, const struct flow_packet *in,
+			       struct match *m)
+{
+	if (in->hint == FLOW_HINT_NONE)
+		return false;
+	const struct entry *e = &t->entry[in->hint];
+	if (!(e->state & STATE_HELD) || !key_equal(t, in->hint, &in->key))
+		return false;
+	m->number = in->hint;
+	m->dir = in->side ^ ((e->state & STATE_FLIPPED) != 0);
+	m->siblings = 0;
+	return e->state & STATE_HEARD << m->dir &&
+	       ((e->tos[m->dir] ^ in->packet.tos) & t->conf.tos_mask) == 0;
+}
+
 /* Enters a number under a hash; false when all buckets of its probe are full. */
 static bool index_insert(struct flow_table *t, uint64_t hash, uint32_t number)
 {
@@ -379,9 +396,10 @@ static bool joinable(struct flow_table *t, struct match *m, const struct flow_pa
 void flow_table_update(struct flow_table *t, const struct flow_packet *in)
 {
 	struct match m;
-	do {
+	if (!hint_serves(t, in, &m))
 		table_find(t, in, &m);
-	} while (m.number != ENTRY_NONE && !joinable(t, &m, in));
+	while (m.number != ENTRY_NONE && !joinable(t, &m, in))
+		table_find(t, in, &m);
 	if (m.number != ENTRY_NONE && t->entry[m.number].state & STATE_CLOSED &&
 	    is_new_connection(&in->packet)) {
 		entry_end(t, m.number, FLOW_END_DETECTED, in->clock_ns);
@@ -401,14 +419,16 @@ void flow_table_prefetch_bucket(const struct flow_table *t, const struct flow_pa
 	__builtin_prefetch(&t->bucket[bucket_of(t, in->hash)], 1);
 }
 
-void flow_table_prefetch_entry(const struct flow_table *t, const struct flow_packet *in)
+void flow_table_prefetch_entry(const struct flow_table *t, struct flow_packet *in)
 {
 	const struct bucket *bucket = &t->bucket[bucket_of(t, in->hash)];
 	uint16_t tag = tag_of(in->hash);
+	in->hint = FLOW_HINT_NONE;
 	for (unsigned s = 0; s < BUCKET_SLOTS; s++) {
 		if (bucket->tag[s] != tag)
 			continue;
 		const struct entry *e = &t->entry[bucket->entry[s]];
+		in->hint = bucket->entry[s];
 		__builtin_prefetch(e, 1);
 		if (in->key.meta & KEY_META_IPV6)
 			__builtin_prefetch(e->upper, 1);
@@ -482,11 +502,13 @@ void flow_table_flush(struct flow_table *t, int64_t clock_ns)
 		if (!(t->entry[n].state & STATE_HELD))
 			continue;
 		if (entry_settle(t, n, clock_ns, SETTLE_PACKET))
-			entry_end(t, n, FLOW_END_FORCED, clock_ns);
+			record_send(t, n, FLOW_END_FORCED, clock_ns);
 	}
-	/* No flow is left to inherit a place in the wheel. */
+	/* Emptied at once, not entry by entry; no flow is left to inherit a place in the wheel. */
 	for (uint32_t n = 0; n < t->high; n++)
 		t->entry[n].state = 0;
+	pages_clear(t->bucket, bucket_bytes(t));
+	t->held = 0;
 	t->high = 0;
 	t->free = ENTRY_NONE;
 	t->hand = 0;

@@ -57,6 +57,7 @@ struct flow_packet {
 	uint64_t hash;         /* flow_key_hash of key */
 	int64_t time_ns;       /* its own time */
 	int64_t clock_ns;      /* its arrival: the clock, time_ns <= clock_ns */
+	uint32_t hint;         /* entry that the prefetch saw, or FLOW_HINT_NONE */
 	uint64_t number;       /* becomes the id of a flow it begins; ids of a table only grow */
 	uint32_t ingress;
 	uint8_t side;
@@ -66,10 +67,12 @@ struct flow_packet {
 int flow_table_new(const struct flow_table_conf *conf, struct flow_table **ret_table);
 void flow_table_free(struct flow_table *table);
 
+#define FLOW_HINT_NONE UINT32_MAX
+
 /* Starts fetching the memory that a packet's update will touch: first the bucket, then, a batch
- * later, the entry. Hints only. */
+ * later, the entry, whose number becomes in->hint. Hints only: without them, FLOW_HINT_NONE. */
 void flow_table_prefetch_bucket(const struct flow_table *table, const struct flow_packet *in);
-void flow_table_prefetch_entry(const struct flow_table *table, const struct flow_packet *in);
+void flow_table_prefetch_entry(const struct flow_table *table, struct flow_packet *in);
 
 /* Counts a packet in its flow, beginning one if none is held (METERING.md §5, §6). Clocks of
  * successive packets never decrease, except after flow_table_flush. */

@@ -115,12 +115,16 @@ static inline void bench_packet_late(struct bench *b, int64_t time, struct shot 
 		.time_ns = time,
 		.number = ++b->number,
 		.ingress = 1,
+		.hint = FLOW_HINT_NONE,
 	};
 	if (time > b->clock)
 		b->clock = time;
 	in.clock_ns = b->clock;
 	in.side = (uint8_t)flow_key_make(&in.key, &in.packet, 0, b->key_flags);
 	in.hash = flow_key_hash(&in.key, (b->key_flags & (KEY_VLAN | KEY_MAC)) != 0, &b->secret);
+	/* every other packet as in a batch, so that both ways to a flow are tested */
+	if (b->number & 1)
+		flow_table_prefetch_entry(b->table, &in);
 	flow_table_update(b->table, &in);
 }
 
