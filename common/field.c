@@ -9,9 +9,9 @@
 #include <string.h>
 
 #define MEMBER(member) (((const struct flow_record *)0)->member)
-#define REV_NO 0
-#define REV_DIR sizeof(struct flow_dir)
-#define REV_ICMP sizeof(uint16_t)
+#define REV_NO	       0
+#define REV_DIR	       sizeof(struct flow_dir)
+#define REV_ICMP       sizeof(uint16_t)
 
 static const struct field fields[FIELD_COUNT] = {
 #define F(id, name_, pen_, ipfix, v9, len_, ipfix_len_, v9_len_, kind_, member, rev, needs_,       \
@@ -26,7 +26,7 @@ static const struct field fields[FIELD_COUNT] = {
 		.len = len_,                                                                       \
 		.ipfix_len = ipfix_len_,                                                           \
 		.v9_len = v9_len_,                                                                 \
-		.kind = KIND_##kind_,                                                             \
+		.kind = KIND_##kind_,                                                              \
 		.size = sizeof(MEMBER(member)),                                                    \
 		.needs = needs_,                                                                   \
 		.defaults = defaults_,                                                             \
@@ -39,9 +39,8 @@ static const struct field fields[FIELD_COUNT] = {
 
 /* An unsigned value goes out as wide as it is kept: nothing is cut by accident. */
 #define F(id, name, pen, ipfix, v9, len, ipfix_len, v9_len, kind, member, ...)                     \
-	_Static_assert(KIND_##kind != KIND_UINT ||                                               \
-			       ((len) == sizeof(MEMBER(member)) && (ipfix_len) == (len) &&         \
-				(v9_len) == (len)),                                                \
+	_Static_assert(KIND_##kind != KIND_UINT || ((len) == sizeof(MEMBER(member)) &&             \
+						    (ipfix_len) == (len) && (v9_len) == (len)),    \
 		       #name ": member and wire differ in width");
 #include "fields.def"
 

@@ -19,10 +19,10 @@
 struct spsc_ring {
 	/* written by the producer */
 	_Alignas(CACHE_LINE) _Atomic uint32_t tail; /* slots committed */
-	uint32_t head_seen;                         /* producer's copy of head */
+	uint32_t head_seen;			    /* producer's copy of head */
 	/* written by the consumer */
 	_Alignas(CACHE_LINE) _Atomic uint32_t head; /* slots released */
-	uint32_t tail_seen;                         /* consumer's copy of tail */
+	uint32_t tail_seen;			    /* consumer's copy of tail */
 	/* constant */
 	_Alignas(CACHE_LINE) uint32_t slots;
 	size_t stride;

@@ -19,21 +19,21 @@ enum field_id {
 
 /* How a value is made of its member. */
 enum field_kind {
-	KIND_UINT,        /* unsigned member as it is */
-	KIND_FLAGS,       /* unsigned member, cut to the low bytes where the wire is narrower */
+	KIND_UINT,  /* unsigned member as it is */
+	KIND_FLAGS, /* unsigned member, cut to the low bytes where the wire is narrower */
 	KIND_ADDR4,
 	KIND_ADDR6,
 	KIND_MAC,
-	KIND_TIME_S,      /* dateTimeSeconds */
-	KIND_TIME_MS,     /* dateTimeMilliseconds */
-	KIND_TIME_US,     /* dateTimeMicroseconds: NTP format, RFC 7011 §6.1.9 */
-	KIND_TIME_NS,     /* dateTimeNanoseconds: NTP format, RFC 7011 §6.1.10 */
+	KIND_TIME_S,	  /* dateTimeSeconds */
+	KIND_TIME_MS,	  /* dateTimeMilliseconds */
+	KIND_TIME_US,	  /* dateTimeMicroseconds: NTP format, RFC 7011 §6.1.9 */
+	KIND_TIME_NS,	  /* dateTimeNanoseconds: NTP format, RFC 7011 §6.1.10 */
 	KIND_TIME_UPTIME, /* ms since the boot of the message's header */
 	KIND_DURATION_MS, /* member is first_ns; last_ns follows it */
 	KIND_DURATION_US,
-	KIND_HIGH_BYTE,   /* of a 16-bit member */
+	KIND_HIGH_BYTE, /* of a 16-bit member */
 	KIND_LOW_BYTE,
-	KIND_SELECTOR,    /* constant FIELD_SELECTOR_ID */
+	KIND_SELECTOR, /* constant FIELD_SELECTOR_ID */
 };
 
 /* The one sampler of a run. */
@@ -55,8 +55,8 @@ enum field_default {
 	IN_TEXT = 1 << 0,
 	IN_IPFIX = 1 << 1,
 	IN_V9 = 1 << 2,
-	REV_TOO = 1 << 3,                 /* the reverse is in the same lists */
-	REV_ALWAYS = REV_TOO | (1 << 4),  /* and 0 when nothing came back */
+	REV_TOO = 1 << 3,		 /* the reverse is in the same lists */
+	REV_ALWAYS = REV_TOO | (1 << 4), /* and 0 when nothing came back */
 };
 
 enum field_privacy {
@@ -70,22 +70,22 @@ enum field_privacy {
 #define FIELD_REVERSE_PEN 29305
 
 struct field {
-	const char *name;   /* IANA name */
-	const char *ecs;    /* key with names=ecs, or NULL */
-	const char *doc;    /* one sentence */
-	uint32_t pen;       /* private enterprise number, 0 IANA */
-	uint16_t ipfix_id;  /* 0: not in IPFIX */
-	uint16_t v9_id;     /* 0: not in NetFlow v9 */
-	uint8_t len;        /* bytes of the registry's type */
-	uint8_t ipfix_len;  /* bytes in IPFIX over a network */
-	uint8_t v9_len;     /* bytes in NetFlow v9 */
-	uint8_t kind;       /* enum field_kind */
-	uint8_t size;       /* bytes of the member */
-	uint8_t needs;      /* enum field_needs, all of them */
-	uint8_t defaults;   /* enum field_default */
-	uint8_t privacy;    /* enum field_privacy */
-	uint16_t offset;    /* of the member in struct flow_record */
-	uint16_t stride;    /* from there to the reverse direction's; 0: no reverse element */
+	const char *name;  /* IANA name */
+	const char *ecs;   /* key with names=ecs, or NULL */
+	const char *doc;   /* one sentence */
+	uint32_t pen;	   /* private enterprise number, 0 IANA */
+	uint16_t ipfix_id; /* 0: not in IPFIX */
+	uint16_t v9_id;	   /* 0: not in NetFlow v9 */
+	uint8_t len;	   /* bytes of the registry's type */
+	uint8_t ipfix_len; /* bytes in IPFIX over a network */
+	uint8_t v9_len;	   /* bytes in NetFlow v9 */
+	uint8_t kind;	   /* enum field_kind */
+	uint8_t size;	   /* bytes of the member */
+	uint8_t needs;	   /* enum field_needs, all of them */
+	uint8_t defaults;  /* enum field_default */
+	uint8_t privacy;   /* enum field_privacy */
+	uint16_t offset;   /* of the member in struct flow_record */
+	uint16_t stride;   /* from there to the reverse direction's; 0: no reverse element */
 };
 
 /* An element as chosen: a row, or the reverse of it. */

@@ -18,10 +18,7 @@
 /* 2023-11-14T22:13:20Z, 0x6553f100. */
 #define T0 (INT64_C(1700000000) * NS_PER_S)
 
-enum {
-	SINK_MESSAGES = 512,
-	SINK_BYTES = 1 << 20
-};
+enum { SINK_MESSAGES = 512, SINK_BYTES = 1 << 20 };
 
 /* Keeps messages one after the other. */
 struct sink {
@@ -116,7 +113,8 @@ static inline size_t unhex(const char *hex, uint8_t *buf, size_t size)
 	for (; *hex != '\0'; hex++) {
 		if (!isxdigit((unsigned char)*hex))
 			continue;
-		v = v << 4 | (unsigned)(isdigit((unsigned char)*hex) ? *hex - '0' : (*hex | 32) - 'a' + 10);
+		v = v << 4 |
+		    (unsigned)(isdigit((unsigned char)*hex) ? *hex - '0' : (*hex | 32) - 'a' + 10);
 		if (++digits % 2 == 0) {
 			cr_assert_lt(n, size);
 			buf[n++] = (uint8_t)v;
@@ -131,7 +129,8 @@ static inline void expect_bytes(const uint8_t *got, size_t len, const char *hex)
 	static uint8_t want[65536];
 	size_t n = unhex(hex, want, sizeof(want));
 	for (size_t i = 0; i < n && i < len; i++)
-		cr_assert_eq(got[i], want[i], "byte %zu is %02x, should be %02x", i, got[i], want[i]);
+		cr_assert_eq(got[i], want[i], "byte %zu is %02x, should be %02x", i, got[i],
+			     want[i]);
 	cr_assert_eq(len, n, "%zu bytes, should be %zu", len, n);
 }
 

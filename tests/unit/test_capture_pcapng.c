@@ -132,7 +132,7 @@ Test(capture_pcapng, any_resolution_becomes_nanoseconds)
 		{127, UINT64_MAX, 0},
 		{0x80 | 0, 1700000000, 1700000000000000000},
 		{0x80 | 10, 1024 + 512, 1500000000},
-		{0x80 | 32, (UINT64_C(1700000000) << 32) + (UINT64_C(1) << 31), 1700000000500000000},
+		{0x80 | 32, (UINT64_C(1700000000) << 32) + 0x80000000, 1700000000500000000},
 		{0x80 | 63, UINT64_MAX, 1999999999},
 		{0x80 | 127, UINT64_MAX, 0},
 		/* What lies beyond the latest time is clamped to it. */

@@ -1,6 +1,5 @@
 /* The element table, against numbers and types copied from the IANA IPFIX registry. */
 #include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 #include <string.h>
 
 #include "field.h"
@@ -20,7 +19,7 @@ static const struct {
 	{"ingressInterface", 10, 10, 4},
 	{"destinationTransportPort", 11, 11, 2},
 	{"destinationIPv4Address", 12, 12, 4},
-	{"flowEndSysUpTime", 0, 21, 4},   /* not in our IPFIX: it would need a boot time there */
+	{"flowEndSysUpTime", 0, 21, 4}, /* not in our IPFIX: it would need a boot time there */
 	{"flowStartSysUpTime", 0, 22, 4},
 	{"sourceIPv6Address", 27, 27, 16},
 	{"destinationIPv6Address", 28, 28, 16},

@@ -32,8 +32,7 @@ static uint32_t word(unsigned message, size_t at)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-#define SMALL                                                                                      \
-	"netflow9://h?domain=5&fields=sourceIPv4Address,sourceIPv6Address,octetDeltaCount"
+#define SMALL "netflow9://h?domain=5&fields=sourceIPv4Address,sourceIPv6Address,octetDeltaCount"
 
 Test(netflow9, opening_message_has_templates_then_options)
 {
@@ -88,15 +87,16 @@ Test(netflow9, default_template_and_record_for_ipv4)
 	begin(T0);
 	size_t len;
 	const uint8_t *p = sink_message(s, 0, &len);
-	expect_bytes(p + 24, 76,
-		     "0100 0012 0016 0004 0015 0004 0008 0004 000c 0004 0004 0001 0007 0002 000b 0002"
-		     "0005 0001 0002 0008 0001 0008 0006 0001 0034 0001 0035 0001 000a 0004 0088 0001"
-		     "0094 0008 00ef 0001 0030 0001");
+	expect_bytes(
+		p + 24, 76,
+		"0100 0012 0016 0004 0015 0004 0008 0004 000c 0004 0004 0001 0007 0002 000b 0002"
+		"0005 0001 0002 0008 0001 0008 0006 0001 0034 0001 0035 0001 000a 0004 0088 0001"
+		"0094 0008 00ef 0001 0030 0001");
 	struct flow_record r = record_udp4();
 	give(&r, T0);
 	finish(T0);
 	expect_message(s, 1,
-		       "0009 0001 05265c00 6553f100 00000001 00000001 0100 0034"
+		       "0009 0001 05265c00 6553f100 00000001 00000001 0100 003c"
 		       "05265431 05265818 c0000201 c6336402 11 0401 0035 b8"
 		       "0000000000000003 00000000000000b4 00 3f 40 00000007 01"
 		       "0102030405060708 01 01");

@@ -107,8 +107,9 @@ Test(spsc_ring, random_operations_keep_order_and_count)
 			unsigned n = spsc_ring_peek(ring, 1 + (unsigned)random() % SLOTS, &first);
 			cr_assert(n > 0 || in == out);
 			for (unsigned i = 0; i < n; i++)
-				cr_assert_eq(*(uint64_t *)((char *)first + i * spsc_ring_stride(ring)),
-					     out + i);
+				cr_assert_eq(
+					*(uint64_t *)((char *)first + i * spsc_ring_stride(ring)),
+					out + i);
 			unsigned give = n > 0 ? (unsigned)random() % (n + 1) : 0;
 			spsc_ring_release(ring, give);
 			out += give;

@@ -1,0 +1,18 @@
+/* One line that says why a start-up step failed, and its error code, in one call. */
+#ifndef WEIR_EXPORTER_FAIL_H
+#define WEIR_EXPORTER_FAIL_H
+
+/* Where the line goes; what is there already (`output "URL": `) stays in front. */
+struct errtext {
+	char *buf;
+	unsigned size;
+	unsigned len;
+};
+
+/* Appends text; cut when there is no room. */
+void errtext_add(struct errtext *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Appends the reason and returns `err`. */
+int fail(struct errtext *e, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

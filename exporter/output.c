@@ -1,0 +1,278 @@
+/*
+ * One output = direction policy → encoder → transport.
+ *
+ * Time comes in from outside as `now`: the packet clock in a replay, the wall clock live. Nothing
+ * here reads a clock, so a replay cuts messages and rotates files at the same records each time.
+ *
+ * A session (a stream of datagrams) begins with the first item, a file with its first record, so
+ * that no empty files are left behind; but an output that never saw a record still leaves one
+ * file, which says so.
+ */
+#include "output.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "err.h"
+#include "policy/split.h"
+
+struct output {
+	char *url;
+	struct url_spec spec;
+	enum direction_policy policy;
+	struct transport *transport;
+	struct encoder *encoder;
+	bool begun; /* a session or file is open */
+	bool began_once;
+	int64_t seen_ns; /* clock at the last advance */
+	struct output_counters counters;
+};
+
+/* A clock this much behind the last was set back. */
+#define SET_BACK_NS NS_PER_S
+
+/* ---- making ---- */
+
+static int read_url(const struct output_conf *conf, struct errtext *e, struct url_spec *ret_spec)
+{
+	errtext_add(e, "output \"%s\": ", conf->url);
+	struct url_spec spec;
+	int err = url_parse(conf->url, e, &spec);
+	if (err != 0)
+		return err;
+	if (!(spec.given & URL_HAS(URL_DOMAIN)))
+		spec.domain = conf->index + 1;
+	if (spec.biflow && spec.scheme->format->split_only) {
+		fail(e, ERR_USAGE, "biflow=yes: NetFlow has no reverse elements; ipfix has");
+		url_spec_fini(&spec);
+		return ERR_USAGE;
+	}
+	*ret_spec = spec;
+	return 0;
+}
+
+static enum direction_policy choose_policy(const struct url_spec *spec)
+{
+	if (!spec->biflow)
+		return DIRECTION_SPLIT;
+	return spec->scheme->format->turns ? DIRECTION_HEARD : DIRECTION_BOTH;
+}
+
+/* Opens the encoder. Without a transport: for the sake of its complaints. */
+static int open_encoder(const struct output_conf *conf, struct errtext *e,
+			const struct url_spec *spec, struct transport *transport,
+			struct output_counters *counters, struct encoder **ret_encoder)
+{
+	const struct scheme *scheme = spec->scheme;
+	struct encoder_conf ec = {
+		.run = conf->run,
+		.spec = spec,
+		.books = conf->books,
+		.counters = counters,
+		.transport = transport,
+	};
+	if (transport != NULL)
+		ec.max_message = transport->max_message;
+	else if (scheme->transport->max_message != NULL)
+		ec.max_message = scheme->transport->max_message(spec);
+	int err = scheme->format->open(&ec, e, ret_encoder);
+	if (err != 0)
+		return err;
+	struct encoder *enc = *ret_encoder;
+	enc->ops = scheme->format;
+	enc->transport = transport;
+	enc->counters = counters;
+	enc->due_ns = DUE_NEVER;
+	return 0;
+}
+
+static int check_spec(const struct output_conf *conf, struct errtext *e,
+		      const struct url_spec *spec)
+{
+	struct encoder *enc;
+	int err = open_encoder(conf, e, spec, NULL, NULL, &enc);
+	if (err == 0)
+		enc->ops->close(enc);
+	return err;
+}
+
+int output_check(const struct output_conf *conf, struct errtext *e)
+{
+	struct url_spec spec;
+	int err = read_url(conf, e, &spec);
+	if (err != 0)
+		return err;
+	err = check_spec(conf, e, &spec);
+	url_spec_fini(&spec);
+	return err;
+}
+
+static int open_parts(struct output *o, const struct output_conf *conf, struct errtext *e)
+{
+	const struct transport_conf tc = {
+		.spec = &o->spec,
+		.counters = &o->counters,
+		.base = conf->base,
+		.replay = conf->run->replay,
+		.resume = conf->resume,
+		.resume_arg = conf->resume_arg,
+	};
+	int err = check_spec(conf, e, &o->spec);
+	if (err != 0)
+		return err;
+	err = o->spec.scheme->transport->open(&tc, e, &o->transport);
+	if (err != 0)
+		return err;
+	o->transport->ops = o->spec.scheme->transport;
+	return open_encoder(conf, e, &o->spec, o->transport, &o->counters, &o->encoder);
+}
+
+int output_new(const struct output_conf *conf, struct errtext *e, struct output **ret_output)
+{
+	struct output *o = calloc(1, sizeof(*o));
+	if (o == NULL)
+		return ERR_NOMEM;
+	o->url = strdup(conf->url);
+	int err = o->url == NULL ? ERR_NOMEM : read_url(conf, e, &o->spec);
+	if (err == 0)
+		err = open_parts(o, conf, e);
+	if (err != 0) {
+		output_free(o);
+		return err;
+	}
+	o->policy = choose_policy(&o->spec);
+	*ret_output = o;
+	return 0;
+}
+
+void output_free(struct output *o)
+{
+	if (o == NULL)
+		return;
+	if (o->encoder != NULL)
+		o->encoder->ops->close(o->encoder);
+	if (o->transport != NULL)
+		o->transport->ops->close(o->transport);
+	url_spec_fini(&o->spec);
+	free(o->url);
+	free(o);
+}
+
+/* ---- sessions ---- */
+
+static void begin(struct output *o, struct pkt_time now)
+{
+	if (o->transport->ops->begin != NULL)
+		o->transport->ops->begin(o->transport, now);
+	if (o->encoder->ops->begin != NULL)
+		o->encoder->ops->begin(o->encoder, now);
+	o->begun = true;
+	o->began_once = true;
+	o->seen_ns = now.ns;
+}
+
+static void end(struct output *o, struct pkt_time now, bool last)
+{
+	if (o->encoder->ops->end != NULL)
+		o->encoder->ops->end(o->encoder, now, last);
+	o->encoder->due_ns = DUE_NEVER;
+	if (o->transport->ops->end != NULL)
+		o->transport->ops->end(o->transport);
+	o->begun = false;
+}
+
+/* What is due at the encoder happens in the old file, then the file ends. */
+static void advance(struct output *o, struct pkt_time now)
+{
+	bool set_back = now.ns < o->seen_ns - SET_BACK_NS;
+	o->seen_ns = now.ns;
+	if (now.ns >= o->encoder->due_ns || set_back)
+		if (o->encoder->ops->advance != NULL)
+			o->encoder->ops->advance(o->encoder, now);
+	if (now.ns >= o->transport->due_ns)
+		end(o, now, false);
+}
+
+void output_clock(struct output *o, struct pkt_time now)
+{
+	if (o->begun)
+		advance(o, now);
+	else if (!o->transport->lazy)
+		begin(o, now);
+}
+
+void output_record(struct output *o, const struct flow_record *r, struct pkt_time now)
+{
+	if (!o->begun)
+		begin(o, now);
+	struct direction_view view;
+	direction_apply(o->policy, r, &view);
+	for (unsigned i = 0; i < view.count; i++)
+		o->encoder->ops->record(o->encoder, view.record[i], now);
+}
+
+void output_end(struct output *o, struct pkt_time now)
+{
+	if (!o->began_once)
+		begin(o, now);
+	if (o->begun)
+		end(o, now, true);
+}
+
+void output_push(struct output *o)
+{
+	if (o->transport->ops->push != NULL)
+		o->transport->ops->push(o->transport);
+}
+
+bool output_congested(const struct output *o)
+{
+	return o->transport->ops->congested != NULL && o->transport->ops->congested(o->transport);
+}
+
+bool output_busy(const struct output *o)
+{
+	return o->transport->ops->busy != NULL && o->transport->ops->busy(o->transport);
+}
+
+/* ---- questions ---- */
+
+bool output_wants(const struct output *o, struct field_ref ref)
+{
+	return o->encoder->ops->wants(o->encoder, ref);
+}
+
+const char *output_path(const struct output *o)
+{
+	return o->spec.path;
+}
+
+void output_stats_get(const struct output *o, struct output_stats *ret_stats)
+{
+	static const char *const reasons[DROP_REASON_COUNT] = {
+#define X(id, text) [DROP_##id] = text,
+		DROP_REASONS(X)
+#undef X
+	};
+	const struct output_counters *c = &o->counters;
+	struct output_stats s = {
+		.url = o->url,
+		.records = stat_get(&c->records),
+		.messages = stat_get(&c->messages),
+		.bytes = stat_get(&c->bytes),
+		.reconnects = stat_get(&c->reconnects),
+		.error = atomic_load_explicit(&c->error, memory_order_relaxed),
+	};
+	_Static_assert(DROP_REASON_COUNT < sizeof(s.dropped) / sizeof(s.dropped[0]),
+		       "output_stats has a place for every reason and one for the end");
+	unsigned n = 0;
+	for (unsigned i = 0; i < DROP_REASON_COUNT; i++) {
+		uint64_t records = stat_get(&c->dropped[i]);
+		if (records == 0)
+			continue;
+		s.records_dropped += records;
+		s.dropped[n].reason = reasons[i];
+		s.dropped[n++].records = records;
+	}
+	*ret_stats = s;
+}

@@ -1,0 +1,387 @@
+/*
+ * UDP. Messages are built in place in a ring of slots and leave in batches (sendmmsg), at a pace.
+ *
+ * Pace: records are sent as if each took 1/rate of a second; a credit of a few ms is allowed, so
+ * a timer of a millisecond's grain can keep it up. Without pace a replay, or thousands of flows
+ * that end in one second, would overrun the collector's socket buffer and be lost unseen.
+ * In a replay the exporter stops when the ring fills and goes on when it has emptied; live, a
+ * message that finds the ring full is dropped and its records are counted.
+ *
+ * Nobody there: a connected socket learns it from ICMP, after the datagram is gone. That is said
+ * in the log and not counted as dropped, since it tells neither which datagram nor how many.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../format/format.h"
+#include "err.h"
+#include "log.h"
+#include "transport.h"
+
+enum {
+	IP4_UDP_HEADERS = 20 + 8,
+	IP6_UDP_HEADERS = 40 + 8,
+	PAYLOAD_MAX = 65535 - IP4_UDP_HEADERS,
+	RING_BYTES = 2 * 1024 * 1024,
+	SLOTS_MIN = 256,
+	BATCH = 32, /* datagrams in one system call */
+	SEND_BUFFER = 1024 * 1024,
+};
+
+#define CREDIT_NS (4 * NS_PER_MS) /* what may leave at once after a pause */
+#define TICK_NS	  (2 * NS_PER_MS) /* the timer sleeps this much longer than it must */
+#define RETRY_NS  NS_PER_MS	  /* when the socket's buffer is full */
+
+struct slot {
+	size_t len;
+	unsigned records;
+};
+
+struct udp {
+	struct transport base;
+	const struct url_spec *spec;
+	bool replay;
+	void (*resume)(void *arg);
+	void *resume_arg;
+	struct event *timer;
+	bool timer_set;
+	bool congested;
+	int fd;
+	/* ring of messages; indices run free, slot = index % slots */
+	uint8_t *mem;
+	struct slot *slot;
+	unsigned slots;
+	unsigned head; /* next to send */
+	unsigned tail; /* next to build */
+	/* pace */
+	int64_t record_ns_x1024; /* time of a record, in 1/1024 ns; 0: no limit */
+	int64_t paid_until_ns;	 /* monotonic: what was sent is paid for up to here */
+	int last_errno;		 /* said in the log */
+	uint64_t refused;	 /* sends that told of an earlier refusal */
+};
+
+static struct udp *udp_of(struct transport *t)
+{
+	return (struct udp *)t;
+}
+
+static unsigned waiting(const struct udp *u)
+{
+	return u->tail - u->head;
+}
+
+static uint8_t *slot_mem(const struct udp *u, unsigned index)
+{
+	return u->mem + (size_t)(index % u->slots) * u->base.max_message;
+}
+
+/* ---- sending ---- */
+
+static void log_once(struct udp *u, int error)
+{
+	if (u->last_errno != error)
+		log_warnx("output", "%s:%s: %s", u->spec->host, u->spec->port, err_str(-error));
+	u->last_errno = error;
+}
+
+/* The oldest message will not be sent. */
+static void drop_head(struct udp *u, int error)
+{
+	enum drop_reason reason = error == EMSGSIZE ? DROP_TOO_BIG : DROP_SEND;
+	stat_add(&u->base.counters->dropped[reason], u->slot[u->head % u->slots].records);
+	if (u->replay)
+		counters_fail(u->base.counters, -error);
+	log_once(u, error);
+	u->head++;
+}
+
+static void count_sent(struct udp *u, unsigned n)
+{
+	struct output_counters *c = u->base.counters;
+	for (unsigned i = 0; i < n; i++, u->head++) {
+		const struct slot *s = &u->slot[u->head % u->slots];
+		stat_add(&c->messages, 1);
+		stat_add(&c->bytes, s->len);
+		stat_add(&c->records, s->records);
+		/* Messages without flow records take their time too. */
+		u->paid_until_ns += (s->records + 1) * u->record_ns_x1024 / 1024;
+	}
+}
+
+/* Up to n messages in one call; how many went, or -errno of the first. */
+static int send_some(struct udp *u, unsigned n)
+{
+	struct mmsghdr msgs[BATCH];
+	struct iovec iov[BATCH];
+	memset(msgs, 0, sizeof(msgs[0]) * n);
+	for (unsigned i = 0; i < n; i++) {
+		iov[i].iov_base = slot_mem(u, u->head + i);
+		iov[i].iov_len = u->slot[(u->head + i) % u->slots].len;
+		msgs[i].msg_hdr.msg_iov = &iov[i];
+		msgs[i].msg_hdr.msg_iovlen = 1;
+	}
+	int sent;
+	do {
+		sent = sendmmsg(u->fd, msgs, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : sent;
+}
+
+/* How many of the waiting messages the pace lets go now; else *ret_wait_ns to wait. */
+static unsigned allowed(struct udp *u, int64_t *ret_wait_ns)
+{
+	unsigned n = waiting(u) < BATCH ? waiting(u) : BATCH;
+	if (u->record_ns_x1024 == 0)
+		return n;
+	int64_t now = mono_now().ns;
+	if (u->paid_until_ns < now - CREDIT_NS)
+		u->paid_until_ns = now - CREDIT_NS;
+	int64_t paid = u->paid_until_ns;
+	unsigned i = 0;
+	for (; i < n && paid <= now; i++) {
+		unsigned records = u->slot[(u->head + i) % u->slots].records + 1;
+		paid += records * u->record_ns_x1024 / 1024;
+	}
+	if (i == 0)
+		*ret_wait_ns = u->paid_until_ns - now + TICK_NS;
+	return i;
+}
+
+/* Sends what may go; returns 0 when nothing is left, else ns until it is worth trying again. */
+static int64_t pump(struct udp *u)
+{
+	while (waiting(u) != 0) {
+		int64_t wait_ns = 0;
+		unsigned n = allowed(u, &wait_ns);
+		if (n == 0)
+			return wait_ns;
+		int sent = send_some(u, n);
+		if (sent > 0) {
+			count_sent(u, (unsigned)sent);
+		} else if (sent == -ECONNREFUSED) {
+			u->refused++; /* of an earlier one; this one is tried again */
+			log_once(u, ECONNREFUSED);
+		} else if (sent == -EAGAIN || sent == -ENOBUFS) {
+			return RETRY_NS;
+		} else {
+			drop_head(u, -sent);
+		}
+	}
+	return 0;
+}
+
+static void set_timer(struct udp *u, int64_t ns)
+{
+	const struct timeval tv = {
+		.tv_sec = ns / NS_PER_S,
+		.tv_usec = (ns % NS_PER_S) / NS_PER_US,
+	};
+	if (!u->timer_set && event_add(u->timer, &tv) == 0)
+		u->timer_set = true;
+}
+
+static void pump_on(struct udp *u)
+{
+	int64_t wait_ns = u->timer_set ? 0 : pump(u);
+	if (wait_ns != 0)
+		set_timer(u, wait_ns);
+	if (waiting(u) > u->slots / 4) {
+		u->congested = true;
+	} else if (u->congested && waiting(u) == 0) {
+		u->congested = false;
+		u->resume(u->resume_arg);
+	}
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct udp *u = arg;
+	u->timer_set = false;
+	bool some = waiting(u) != 0;
+	pump_on(u);
+	if (some && waiting(u) == 0)
+		u->resume(u->resume_arg); /* somebody may wait for the last to go */
+}
+
+/* The ring is full in a replay: nothing may be dropped, so wait here. */
+static void pump_blocking(struct udp *u)
+{
+	while (waiting(u) == u->slots) {
+		int64_t ns = pump(u);
+		const struct timespec ts = {.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
+		if (ns != 0)
+			nanosleep(&ts, NULL);
+	}
+}
+
+/* ---- operations ---- */
+
+static size_t payload(const struct url_spec *spec, bool ip6)
+{
+	size_t n = spec->mtu - (ip6 ? IP6_UDP_HEADERS : IP4_UDP_HEADERS);
+	return n < PAYLOAD_MAX ? n : PAYLOAD_MAX;
+}
+
+static size_t udp_max_message(const struct url_spec *spec)
+{
+	return payload(spec, strchr(spec->host, ':') != NULL);
+}
+
+static uint8_t *udp_reserve(struct transport *t, size_t n)
+{
+	(void)n;
+	struct udp *u = udp_of(t);
+	if (u->replay)
+		pump_blocking(u);
+	/* Live, one slot is kept free to build in. */
+	return slot_mem(u, u->tail);
+}
+
+static void udp_commit(struct transport *t, size_t n, unsigned records)
+{
+	struct udp *u = udp_of(t);
+	if (!u->replay && waiting(u) >= u->slots - 1) {
+		stat_add(&t->counters->dropped[DROP_PACE], records);
+		return;
+	}
+	u->slot[u->tail++ % u->slots] = (struct slot){.len = n, .records = records};
+	if (waiting(u) >= BATCH)
+		pump_on(u);
+}
+
+static void udp_push(struct transport *t)
+{
+	pump_on(udp_of(t));
+}
+
+static bool udp_congested(const struct transport *t)
+{
+	return ((const struct udp *)t)->congested;
+}
+
+static bool udp_busy(const struct transport *t)
+{
+	return waiting((const struct udp *)t) != 0;
+}
+
+static void udp_close(struct transport *t)
+{
+	if (t == NULL)
+		return;
+	struct udp *u = udp_of(t);
+	if (u->refused != 0)
+		log_warnx("output", "%s:%s: the collector refused datagrams refusals=%llu",
+			  u->spec->host, u->spec->port, (unsigned long long)u->refused);
+	if (u->timer != NULL)
+		event_free(u->timer);
+	if (u->fd >= 0)
+		close(u->fd);
+	free(u->mem);
+	free(u->slot);
+	free(u);
+}
+
+/* ---- opening ---- */
+
+static int connect_one(const struct addrinfo *ai)
+{
+	int fd = socket(ai->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, ai->ai_addr, ai->ai_addrlen) != 0) {
+		int err = -errno;
+		close(fd);
+		return err;
+	}
+	const int size = SEND_BUFFER;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)); /* as much as we are given */
+	return fd;
+}
+
+/* Finds the host and connects to the first of its addresses that lets us. */
+static int connect_to(struct udp *u, struct errtext *e, bool *ret_ip6)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV};
+	struct addrinfo *list;
+	int err = getaddrinfo(u->spec->host, u->spec->port, &hints, &list);
+	if (err != 0)
+		return fail(e, ERR_NOTREADY, "cannot find host %s: %s", u->spec->host,
+			    gai_strerror(err));
+	for (const struct addrinfo *ai = list; ai != NULL && u->fd < 0; ai = ai->ai_next) {
+		int fd = connect_one(ai);
+		*ret_ip6 = ai->ai_family == AF_INET6;
+		if (fd < 0)
+			err = fd;
+		u->fd = fd < 0 ? -1 : fd;
+	}
+	freeaddrinfo(list);
+	if (u->fd < 0)
+		return fail(e, err, "cannot reach %s: %s", u->spec->host, err_str(err));
+	return 0;
+}
+
+static int make_ring(struct udp *u, bool ip6)
+{
+	u->base.max_message = payload(u->spec, ip6);
+	u->slots = (unsigned)(RING_BYTES / u->base.max_message);
+	if (u->slots < SLOTS_MIN)
+		u->slots = SLOTS_MIN;
+	u->mem = malloc((size_t)u->slots * u->base.max_message);
+	u->slot = calloc(u->slots, sizeof(*u->slot));
+	return u->mem == NULL || u->slot == NULL ? ERR_NOMEM : 0;
+}
+
+static int open_udp(struct udp *u, const struct transport_conf *conf, struct errtext *e)
+{
+	bool ip6 = false;
+	int err = connect_to(u, e, &ip6);
+	if (err == 0)
+		err = make_ring(u, ip6);
+	if (err != 0)
+		return err;
+	u->timer = event_new(conf->base, -1, 0, on_timer, u);
+	return u->timer == NULL ? ERR_NOMEM : 0;
+}
+
+static int udp_open(const struct transport_conf *conf, struct errtext *e,
+		    struct transport **ret_transport)
+{
+	struct udp *u = calloc(1, sizeof(*u));
+	if (u == NULL)
+		return ERR_NOMEM;
+	u->base = (struct transport){.counters = conf->counters, .due_ns = DUE_NEVER};
+	u->spec = conf->spec;
+	u->replay = conf->replay;
+	u->resume = conf->resume;
+	u->resume_arg = conf->resume_arg;
+	u->fd = -1;
+	if (conf->spec->rate != 0)
+		u->record_ns_x1024 = NS_PER_S * 1024 / (int64_t)conf->spec->rate;
+	int err = open_udp(u, conf, e);
+	if (err != 0) {
+		udp_close(&u->base);
+		return err;
+	}
+	*ret_transport = &u->base;
+	return 0;
+}
+
+const struct transport_ops udp_transport = {
+	.name = "udp",
+	.max_message = udp_max_message,
+	.open = udp_open,
+	.reserve = udp_reserve,
+	.commit = udp_commit,
+	.push = udp_push,
+	.congested = udp_congested,
+	.busy = udp_busy,
+	.close = udp_close,
+};

@@ -1,0 +1,372 @@
+/*
+ * Output URLs, by two tables: schemes and options. A new output is a row of the first; an option
+ * is a row of the second and a member of struct url_spec. Options that no scheme of this version
+ * knows are refused, never passed over: a filter that is silently ignored would export what
+ * nobody wanted to leave the house.
+ *
+ * Values are taken as they stand, without percent-decoding: paths are full of strftime's '%'.
+ */
+#include "url.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "err.h"
+#include "fail.h"
+#include "format/format.h"
+#include "transport/transport.h"
+
+#define BIFLOW URL_HAS(URL_BIFLOW)
+#define FIELDS URL_HAS(URL_FIELDS)
+#define DOMAIN URL_HAS(URL_DOMAIN)
+#define FILES  URL_HAS(URL_ROTATE)
+#define UDP    (URL_HAS(URL_MTU) | URL_HAS(URL_RATE))
+#define RESEND URL_HAS(URL_TEMPLATE_REFRESH)
+#define NAMES  URL_HAS(URL_NAMES)
+
+/* Over UDP by default: what fits anywhere but in old tunnels (v5: 30 records), and a pace that an
+ * nfcapd with the system's default socket buffer survives not being run for 10 ms. */
+#define MTU_DEFAULT	1400
+#define MTU_V5		1500
+#define RATE_DEFAULT	100000
+#define REFRESH_DEFAULT 60
+
+/* THE table of outputs. */
+/* clang-format off */
+static const struct scheme schemes[] = {
+	{"netflow5", &netflow5_format, &udp_transport, URL_HOST, "2055",
+	 .options = BIFLOW | UDP | DOMAIN,
+	 .mtu = MTU_V5, .rate = RATE_DEFAULT},
+	{"netflow9", &netflow9_format, &udp_transport, URL_HOST, "2055",
+	 .options = BIFLOW | FIELDS | UDP | DOMAIN | RESEND,
+	 .template_refresh_s = REFRESH_DEFAULT, .mtu = MTU_DEFAULT, .rate = RATE_DEFAULT},
+	{"ipfix", &ipfix_format, &udp_transport, URL_HOST, "4739",
+	 .options = BIFLOW | FIELDS | UDP | DOMAIN | RESEND,
+	 .template_refresh_s = REFRESH_DEFAULT, .mtu = MTU_DEFAULT, .rate = RATE_DEFAULT},
+	{"ipfix-file", &ipfix_file_format, &file_transport, URL_PATH,
+	 .options = BIFLOW | FIELDS | FILES | DOMAIN, .biflow = true},
+	{"json", &json_format, &file_transport, URL_PATH,
+	 .options = BIFLOW | FIELDS | FILES | NAMES, .biflow = true},
+	{"csv", &csv_format, &file_transport, URL_PATH,
+	 .options = BIFLOW | FIELDS | FILES, .biflow = true},
+	{"cbor", &cbor_format, &file_transport, URL_PATH,
+	 .options = BIFLOW | FIELDS | FILES, .biflow = true},
+	{"table", &table_format, &file_transport, URL_PATH,
+	 .options = BIFLOW | FILES, .biflow = true},
+	{"null", &null_format, &null_transport, URL_NOTHING,
+	 .options = BIFLOW, .biflow = true},
+};
+/* clang-format on */
+
+/* Outputs of INTERFACES.md that this version does not have yet. */
+static const char *const later_schemes[] = {
+	"ipfix+tcp", "ipfix+tls", "ipfix+dtls", "ipfix+sctp", "json+tcp",
+	"json+tls",  "syslog",	  "syslog+tcp", "syslog+tls", "kafka",
+};
+
+enum value_kind {
+	VALUE_YES_NO, /* bool */
+	VALUE_TEXT,   /* const char * */
+	VALUE_U32,
+	VALUE_U64,
+	VALUE_NAMES,  /* enum url_names */
+	VALUE_ROTATE, /* rotate_s or rotate_bytes */
+};
+
+struct option {
+	const char *name;
+	enum value_kind kind;
+	size_t offset; /* of the member in struct url_spec */
+	uint64_t min;
+	uint64_t max;
+	const char *wants; /* what a right value is */
+};
+
+/* THE table of options. */
+static const struct option options[URL_OPTION_COUNT] = {
+	[URL_BIFLOW] = {"biflow", VALUE_YES_NO, offsetof(struct url_spec, biflow), 0, 0,
+			"yes or no"},
+	[URL_FIELDS] = {"fields", VALUE_TEXT, offsetof(struct url_spec, fields), 0, 0,
+			"element names with commas between (see --list-fields)"},
+	[URL_TEMPLATE_REFRESH] = {"template-refresh", VALUE_U32,
+				  offsetof(struct url_spec, template_refresh_s), 1, 86400,
+				  "seconds, 1 to 86400"},
+	[URL_MTU] = {"mtu", VALUE_U32, offsetof(struct url_spec, mtu), 128, 65535,
+		     "bytes of an IP packet, 128 to 65535"},
+	[URL_RATE] = {"rate", VALUE_U64, offsetof(struct url_spec, rate), 0, 1000000000,
+		      "records a second, 0 for no limit"},
+	[URL_DOMAIN] = {"domain", VALUE_U32, offsetof(struct url_spec, domain), 0, UINT32_MAX,
+			"a number from 0 to 4294967295"},
+	[URL_NAMES] = {"names", VALUE_NAMES, offsetof(struct url_spec, names), 0, 0, "iana or ecs"},
+	[URL_ROTATE] = {"rotate", VALUE_ROTATE, 0, 1, UINT64_C(1) << 50,
+			"seconds (rotate=300) or a size (rotate=64MiB)"},
+};
+
+/* Options of INTERFACES.md that no output of this version has. */
+static const char *const later_options[] = {
+	"filter",	"anonymise", "spool", "spool-size", "spool-rate", "resend",
+	"connect-wait", "ca",	     "cert",  "key",	    "peer-name",  "verify",
+};
+
+static bool listed(const char *name, const char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(name, list[i]) == 0)
+			return true;
+	return false;
+}
+
+#define LISTED(name, list) listed((name), (list), sizeof(list) / sizeof((list)[0]))
+
+/* ---- values ---- */
+
+/* Decimal digits at *text, which moves past them. */
+static bool read_number(const char **text, uint64_t *ret_value)
+{
+	if (**text < '0' || **text > '9')
+		return false;
+	char *end;
+	errno = 0;
+	unsigned long long v = strtoull(*text, &end, 10);
+	if (errno != 0)
+		return false;
+	*text = end;
+	*ret_value = v;
+	return true;
+}
+
+static bool read_rotate(const char *text, const struct option *o, struct url_spec *spec)
+{
+	static const struct {
+		const char *suffix;
+		unsigned shift;
+	} units[] = {{"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"B", 0}};
+	uint64_t v;
+	if (!read_number(&text, &v) || v < o->min || v > o->max)
+		return false;
+	if (*text == '\0') {
+		spec->rotate_s = v;
+		/* Kept in ns elsewhere: ten years are enough. */
+		return v <= 10ULL * 366 * 86400;
+	}
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(text, units[i].suffix) == 0) {
+			spec->rotate_bytes = v << units[i].shift;
+			return v <= o->max >> units[i].shift;
+		}
+	}
+	return false;
+}
+
+static bool read_value(const char *text, const struct option *o, struct url_spec *spec)
+{
+	void *member = (char *)spec + o->offset;
+	uint64_t number = 0;
+	switch (o->kind) {
+	case VALUE_YES_NO:
+		*(bool *)member = strcmp(text, "yes") == 0;
+		return *(bool *)member || strcmp(text, "no") == 0;
+	case VALUE_NAMES:
+		*(enum url_names *)member = strcmp(text, "ecs") == 0 ? NAMES_ECS : NAMES_IANA;
+		return strcmp(text, "ecs") == 0 || strcmp(text, "iana") == 0;
+	case VALUE_TEXT:
+		*(const char **)member = text;
+		return *text != '\0';
+	case VALUE_ROTATE:
+		return read_rotate(text, o, spec);
+	case VALUE_U32:
+	case VALUE_U64:
+		break;
+	}
+	if (!read_number(&text, &number) || *text != '\0' || number < o->min || number > o->max)
+		return false;
+	if (o->kind == VALUE_U32)
+		*(uint32_t *)member = (uint32_t)number;
+	else
+		*(uint64_t *)member = number;
+	return true;
+}
+
+/* ---- options ---- */
+
+static int unknown_option(const char *name, const struct scheme *scheme, struct errtext *e)
+{
+	if (LISTED(name, later_options))
+		errtext_add(e, "option \"%s\" is not supported by this version", name);
+	else
+		errtext_add(e, "%s has no option \"%s\"", scheme->name, name);
+	const char *before = "; it takes ";
+	for (unsigned i = 0; i < URL_OPTION_COUNT; i++) {
+		if (scheme->options & URL_HAS(i)) {
+			errtext_add(e, "%s%s", before, options[i].name);
+			before = ", ";
+		}
+	}
+	return ERR_USAGE;
+}
+
+/* One "name=value"; `pair` is cut at the '='. */
+static int read_option(char *pair, struct errtext *e, struct url_spec *spec)
+{
+	char *value = strchr(pair, '=');
+	if (value == NULL)
+		return fail(e, ERR_USAGE, "option \"%s\" has no value; write name=value", pair);
+	*value++ = '\0';
+	for (unsigned i = 0; i < URL_OPTION_COUNT; i++) {
+		const struct option *o = &options[i];
+		if (strcmp(pair, o->name) != 0 || !(spec->scheme->options & URL_HAS(i)))
+			continue;
+		if (spec->given & URL_HAS(i))
+			return fail(e, ERR_USAGE, "option \"%s\" is given twice", pair);
+		spec->given |= URL_HAS(i);
+		if (!read_value(value, o, spec))
+			return fail(e, ERR_USAGE, "%s=%s is wrong; %s wants %s", pair, value, pair,
+				    o->wants);
+		return 0;
+	}
+	return unknown_option(pair, spec->scheme, e);
+}
+
+static int read_options(char *query, struct errtext *e, struct url_spec *spec)
+{
+	char *save = NULL;
+	for (char *pair = strtok_r(query, "&", &save); pair != NULL;
+	     pair = strtok_r(NULL, "&", &save)) {
+		int err = read_option(pair, e, spec);
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+/* ---- addresses ---- */
+
+static bool port_is_right(const char *port)
+{
+	uint64_t v;
+	return read_number(&port, &v) && *port == '\0' && v >= 1 && v <= 65535;
+}
+
+/* "//host", "//host:port" or "//[v6]:port". */
+static int read_host(char *rest, struct errtext *e, struct url_spec *spec)
+{
+	const char *name = spec->scheme->name;
+	if (strncmp(rest, "//", 2) != 0)
+		return fail(e, ERR_USAGE, "%s wants %s://host:port", name, name);
+	char *host = rest + 2;
+	char *port;
+	if (*host == '[') {
+		char *end = strchr(++host, ']');
+		if (end == NULL)
+			return fail(e, ERR_USAGE, "the bracket around the IPv6 host is not closed");
+		*end = '\0';
+		port = end + 1;
+		if (*port != '\0' && *port != ':')
+			return fail(e, ERR_USAGE, "after [%s] comes :port, not \"%s\"", host, port);
+	} else {
+		port = strchr(host, ':');
+		if (port != NULL && strchr(port + 1, ':') != NULL)
+			return fail(e, ERR_USAGE, "an IPv6 host stands in brackets: %s://[%s]",
+				    name, host);
+	}
+	if (port != NULL && *port == ':') {
+		*port++ = '\0';
+		if (!port_is_right(port))
+			return fail(e, ERR_USAGE, "port \"%s\" is wrong; it is 1 to 65535", port);
+		spec->port = port;
+	}
+	if (*host == '\0')
+		return fail(e, ERR_USAGE, "no host; %s wants %s://host:port", name, name);
+	spec->host = host;
+	return 0;
+}
+
+static int read_address(char *rest, struct errtext *e, struct url_spec *spec)
+{
+	switch (spec->scheme->address) {
+	case URL_HOST:
+		return read_host(rest, e, spec);
+	case URL_PATH:
+		if (*rest == '\0')
+			return fail(e, ERR_USAGE, "no path; %s wants %s:PATH or %s:-",
+				    spec->scheme->name, spec->scheme->name, spec->scheme->name);
+		spec->path = rest;
+		return 0;
+	case URL_NOTHING:
+		if (*rest != '\0')
+			return fail(e, ERR_USAGE, "%s: takes no address", spec->scheme->name);
+		return 0;
+	}
+	return ERR_USAGE;
+}
+
+static int find_scheme(const char *name, struct errtext *e, const struct scheme **ret_scheme)
+{
+	const size_t n = sizeof(schemes) / sizeof(schemes[0]);
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(name, schemes[i].name) == 0) {
+			*ret_scheme = &schemes[i];
+			return 0;
+		}
+	}
+	if (LISTED(name, later_schemes))
+		errtext_add(e, "%s is not supported by this version", name);
+	else
+		errtext_add(e, "there is no output \"%s\"", name);
+	for (size_t i = 0; i < n; i++)
+		errtext_add(e, "%s%s", i == 0 ? "; outputs are " : ", ", schemes[i].name);
+	return ERR_USAGE;
+}
+
+static void take_defaults(struct url_spec *spec)
+{
+	const struct scheme *scheme = spec->scheme;
+	spec->biflow = scheme->biflow;
+	spec->port = scheme->port;
+	spec->template_refresh_s = scheme->template_refresh_s;
+	spec->mtu = scheme->mtu;
+	spec->rate = scheme->rate;
+}
+
+static int parse(char *text, struct errtext *e, struct url_spec *spec)
+{
+	char *rest = strchr(text, ':');
+	if (rest == NULL)
+		return fail(e, ERR_USAGE, "no scheme; an output is like json:PATH or ipfix://host");
+	*rest++ = '\0';
+	int err = find_scheme(text, e, &spec->scheme);
+	if (err != 0)
+		return err;
+	take_defaults(spec);
+	char *query = strchr(rest, '?');
+	if (query != NULL)
+		*query++ = '\0';
+	err = read_address(rest, e, spec);
+	if (err == 0 && query != NULL)
+		err = read_options(query, e, spec);
+	if (err == 0 && spec->rotate_s + spec->rotate_bytes != 0 && strcmp(spec->path, "-") == 0)
+		err = fail(e, ERR_USAGE, "standard output cannot rotate; give a path");
+	return err;
+}
+
+int url_parse(const char *url, struct errtext *e, struct url_spec *ret_spec)
+{
+	struct url_spec spec = {.text = strdup(url)};
+	if (spec.text == NULL)
+		return ERR_NOMEM;
+	int err = parse(spec.text, e, &spec);
+	if (err != 0) {
+		free(spec.text);
+		return err;
+	}
+	*ret_spec = spec;
+	return 0;
+}
+
+void url_spec_fini(struct url_spec *spec)
+{
+	free(spec->text);
+	spec->text = NULL;
+}

@@ -1,0 +1,78 @@
+/*
+ * Output URLs: the schemes, the options each takes, and what a URL says once it is read. Start-up
+ * only, main thread.
+ */
+#ifndef WEIR_EXPORTER_URL_H
+#define WEIR_EXPORTER_URL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct errtext;
+struct format_ops;
+struct transport_ops;
+
+enum url_option {
+	URL_BIFLOW,
+	URL_FIELDS,
+	URL_TEMPLATE_REFRESH,
+	URL_MTU,
+	URL_RATE,
+	URL_DOMAIN,
+	URL_NAMES,
+	URL_ROTATE,
+	URL_OPTION_COUNT
+};
+
+#define URL_HAS(option) (1u << (option))
+
+enum url_address {
+	URL_NOTHING, /* null: */
+	URL_PATH,    /* scheme:PATH */
+	URL_HOST,    /* scheme://host:port */
+};
+
+enum url_names {
+	NAMES_IANA,
+	NAMES_ECS,
+};
+
+/* A kind of output: one row of the table in url.c. */
+struct scheme {
+	const char *name;
+	const struct format_ops *format;
+	const struct transport_ops *transport;
+	enum url_address address;
+	const char *port; /* default port */
+	uint32_t options; /* URL_HAS of each option it takes */
+	/* the defaults */
+	bool biflow;
+	uint32_t template_refresh_s; /* 0: once a session */
+	uint32_t mtu;
+	uint64_t rate;
+};
+
+/* A URL, read. Strings belong to the spec. */
+struct url_spec {
+	const struct scheme *scheme;
+	char *text;	  /* what the strings below point into */
+	const char *host; /* without brackets */
+	const char *port;
+	const char *path; /* "-": standard output */
+	uint32_t given;	  /* URL_HAS of each option that was there */
+	bool biflow;
+	const char *fields; /* NULL: the default list */
+	uint32_t template_refresh_s;
+	uint32_t mtu;  /* bytes of an IP packet */
+	uint64_t rate; /* records a second, 0 unlimited */
+	uint32_t domain;
+	enum url_names names;
+	uint64_t rotate_s;     /* 0: not by time */
+	uint64_t rotate_bytes; /* 0: not by size */
+};
+
+/* Reads a URL. ERR_USAGE with the reason in `e`; ERR_NOMEM. On success url_spec_fini is due. */
+int url_parse(const char *url, struct errtext *e, struct url_spec *ret_spec);
+void url_spec_fini(struct url_spec *spec);
+
+#endif

@@ -1,0 +1,85 @@
+"""The list of cases and how they are run: a decorator to add one, a small pool of workers, one line a case."""
+import concurrent.futures
+import threading
+import time
+import traceback
+
+import records
+import tools
+
+CASES = []  # (name, function of a Bench)
+
+
+def case(function):
+    """Adds one case, named as the function."""
+    CASES.append((function.__name__, function))
+    return function
+
+
+def each(*rows):
+    """Adds one case a row: the function gets the row's members after the Bench; the name gets them as text."""
+    def add(function):
+        for row in rows:
+            row = row if isinstance(row, tuple) else (row,)
+            name = "%s[%s]" % (function.__name__, ",".join(_label(member) for member in row))
+            CASES.append((name, lambda bench, f=function, r=row: f(bench, *r)))
+        return function
+    return add
+
+
+def _label(member):
+    return " ".join(member) if isinstance(member, (tuple, list)) else str(member)
+
+
+class Memo:
+    """Results several cases share (a replay, its datagrams), made once; others wait for the first maker."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._entries = {}
+
+    def get(self, key, make):
+        with self._lock:
+            entry = self._entries.setdefault(key, [threading.Lock(), None, None])
+        with entry[0]:
+            if entry[1] is None and entry[2] is None:
+                try:
+                    entry[1] = make()
+                except Exception as error:  # every case that needs it shall see why
+                    entry[2] = error
+        if entry[2] is not None:
+            raise entry[2]
+        return entry[1]
+
+
+def run(bench, pattern, workers, verbose):
+    """Runs the cases whose name has the pattern in it; returns (passed, failed)."""
+    chosen = [(name, function) for name, function in CASES if pattern in name]
+    passed = failed = 0
+    pool = concurrent.futures.ThreadPoolExecutor(workers)
+    try:
+        for name, error, seconds in pool.map(lambda item: _run_one(bench, *item), chosen):
+            if error is None:
+                passed += 1
+                if verbose:
+                    print("ok   %s (%.1f s)" % (name, seconds), flush=True)
+            else:
+                failed += 1
+                print("FAIL %s\n     %s" % (name, error.replace("\n", "\n     ")), flush=True)
+    finally:  # interrupted: start nothing more, and end what runs
+        pool.shutdown(wait=False, cancel_futures=True)
+        bench.end_children()
+        pool.shutdown()
+    return passed, failed
+
+
+def _run_one(bench, name, function):
+    start = time.monotonic()
+    try:
+        function(bench)
+        error = None
+    except (records.Differ, tools.Failed, tools.Missing) as expected:
+        error = "%s: %s" % (type(expected).__name__, expected)
+    except Exception:
+        error = traceback.format_exc(limit=-4)
+    return name, error, time.monotonic() - start
