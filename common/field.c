@@ -69,8 +69,9 @@ unsigned field_name(struct field_ref ref, char *buf)
 bool field_find(const char *name, size_t len, struct field_ref *ret_ref)
 {
 	for (unsigned id = 0; id < FIELD_COUNT; id++) {
-		for (unsigned reverse = 0; reverse <= (fields[id].stride != 0); reverse++) {
-			const struct field_ref ref = {.id = (uint8_t)id, .reverse = reverse != 0};
+		const unsigned directions = fields[id].stride != 0 ? FLOW_DIRS : 1;
+		for (unsigned dir = 0; dir < directions; dir++) {
+			const struct field_ref ref = {(uint8_t)id, dir == FLOW_REVERSE};
 			char full[FIELD_NAME_MAX];
 			if (field_name(ref, full) == len && memcmp(full, name, len) == 0) {
 				*ret_ref = ref;

@@ -7,6 +7,7 @@
 #ifndef WEIR_CAPTURE_H
 #define WEIR_CAPTURE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ struct capture_conf {
 	uint32_t snaplen;    /* live: bytes of a packet to keep; 0 = default */
 	uint8_t iface;       /* logical interface to put on each packet */
 	bool live;
+	const atomic_bool *stop; /* set: a read that waits for a pipe gives up; NULL: never */
 };
 
 /* Totals of an input since it was opened. */
@@ -45,7 +47,8 @@ struct capture_ops {
 	/* Up to `max` packets into pkts; they stay valid until the next call. Returns their number;
 	 * 0 when a live input had none for its poll interval (<= 20 ms); ERR_EOF at the end of a
 	 * file; ERR_TRUNCATED once, instead of ERR_EOF, when the last record is cut (a warning
-	 * with file and offset has been logged); ERR_CORRUPT or -errno when it cannot go on (logged).
+	 * with file and offset has been logged); ERR_STOPPED when `stop` was set while it waited;
+	 * ERR_CORRUPT or -errno when it cannot go on (logged).
 	 * A file fills the batch unless it ends. */
 	int (*next)(struct capture *capture, struct raw_packet *pkts, unsigned max);
 

@@ -27,7 +27,7 @@ struct probe {
 	int signal_fd;
 	int done_fd;             /* a worker has ended */
 	bool live;
-	bool stopping;
+	atomic_bool stop;        /* asked to end; the workers look at it */
 	int error;               /* the first that makes the run fail */
 };
 

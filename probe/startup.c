@@ -49,7 +49,7 @@ static void signals_stop(struct probe *p)
  * output is touched. Standard input cannot be opened twice and is kept. */
 static int check_file(struct probe *p, const char *path)
 {
-	struct capture_conf conf = {.spec = path, .filter = p->conf->filter};
+	struct capture_conf conf = {.spec = path, .filter = p->conf->filter, .stop = &p->stop};
 	char text[CAPTURE_ERRBUF_SIZE];
 	struct capture *capture;
 	int err = capture_open(&conf, text, sizeof(text), &capture);
@@ -222,6 +222,7 @@ static int workers_make(struct probe *p)
 			.secret = &p->secret,
 			.sample_secret = &p->sample_secret,
 			.queue = exporter_queue(p->exporter, i),
+			.stop = &p->stop,
 			.done_fd = p->done_fd,
 		};
 		if (p->live) {
@@ -262,8 +263,7 @@ static int workers_start(struct probe *p)
 
 static void workers_stop(struct probe *p)
 {
-	for (unsigned i = 0; i < p->workers; i++)
-		worker_stop(p->worker[i]);
+	atomic_store(&p->stop, true);
 	for (unsigned i = 0; i < p->workers; i++) {
 		int err = worker_join(p->worker[i]);
 		if (p->error == 0)
@@ -278,8 +278,8 @@ static const struct step {
 	int (*start)(struct probe *);
 	void (*stop)(struct probe *);
 } steps[] = {
+	{"inputs", inputs_start, inputs_stop}, /* may wait for a pipe: a signal still ends us */
 	{"signals", signals_start, signals_stop},
-	{"inputs", inputs_start, inputs_stop},
 	{"outputs", outputs_start, outputs_stop},
 	{"flow tables", workers_make, workers_free},
 	{"books", books_start, books_stop},

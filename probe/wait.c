@@ -12,13 +12,6 @@
 #define PROGRESS_AFTER_NS (2 * NS_PER_S)
 #define PROGRESS_EVERY_MS 250
 
-static void stop_all(struct probe *p)
-{
-	p->stopping = true;
-	for (unsigned i = 0; i < p->workers; i++)
-		worker_stop(p->worker[i]);
-}
-
 /* A second SIGINT or SIGTERM leaves at once, with the status a shell expects of it. */
 static void handle_signals(struct probe *p)
 {
@@ -26,12 +19,11 @@ static void handle_signals(struct probe *p)
 	while (read(p->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGUSR1) {
 			stats_log(p);
-		} else if (p->stopping) {
+		} else if (atomic_exchange(&p->stop, true)) {
 			_exit(128 + (int)info.ssi_signo);
 		} else {
 			log_info("probe", "stopping, what is held is exported signal=%u",
 				 info.ssi_signo);
-			stop_all(p);
 		}
 	}
 }

@@ -46,12 +46,16 @@ struct worker {
 	pthread_t thread;
 	bool started;
 	bool ended;              /* the worker's own until it is joined */
-	atomic_bool stop;
 	_Atomic uint64_t view[COUNTER_COUNT + 2]; /* published counters, held, bytes_read */
 	struct packet train;     /* a wrapper's first fragment, when its flags are set */
 	uint32_t pending;        /* of batch[]: admitted and not yet updated */
 	struct flow_packet batch[BATCH];
 };
+
+static inline bool is_stopped(const struct worker *w)
+{
+	return atomic_load_explicit(w->conf.stop, memory_order_relaxed);
+}
 
 /* ---- counting ----------------------------------------------------------------------------- */
 
@@ -108,7 +112,7 @@ static void sink_commit(void *context)
 	export_queue_commit(context);
 }
 
-static void send_tick(struct worker *w)
+static void send_tick(struct worker *w, int64_t clock_ns)
 {
 	union export_item *item = export_queue_reserve(w->conf.queue);
 	if (item == NULL)
@@ -117,7 +121,7 @@ static void send_tick(struct worker *w)
 	item->tick = (struct export_tick){
 		.kind = EXPORT_TICK,
 		.worker = w->conf.number,
-		.clock = {w->clock_ns},
+		.clock = {clock_ns},
 		.observed = v[COUNTER_OBSERVED],
 		.selected = v[COUNTER_OBSERVED] - v[COUNTER_UNSAMPLED],
 		.dropped = v[COUNTER_DROPPED],
@@ -128,15 +132,16 @@ static void send_tick(struct worker *w)
 	export_queue_commit(w->conf.queue);
 }
 
-/* Lets leave what is due, and tells the exporter the time once a second. */
+/* Tells the exporter the time once a second, so that what follows finds fresh templates, and lets
+ * leave what is due. */
 static void sweep(struct worker *w, int64_t clock_ns)
 {
-	flow_table_advance(w->table, clock_ns);
 	int64_t second = clock_ns / NS_PER_S;
 	if (second != w->tick_second) {
 		w->tick_second = second;
-		send_tick(w);
+		send_tick(w, clock_ns);
 	}
+	flow_table_advance(w->table, clock_ns);
 }
 
 /* Sweeps are a matter of the clock alone, so that batches do not decide what leaves when. */
@@ -290,7 +295,7 @@ static void keep_pace(struct worker *w, const struct raw_packet *raw)
 		w->pace_first_ns = raw->time.ns;
 	}
 	double since = (double)(raw->time.ns - w->pace_first_ns) / w->conf.conf->speed;
-	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
+	while (!is_stopped(w)) {
 		double left = since - (double)(mono_now().ns - w->pace_start.ns);
 		if (left <= 0)
 			return;
@@ -338,9 +343,9 @@ static void note_error(struct worker *w, int err)
 static void read_input(struct worker *w)
 {
 	struct raw_packet raws[BATCH];
-	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
+	while (!is_stopped(w)) {
 		int n = capture_next(w->capture, raws, BATCH);
-		if (n == ERR_EOF || n == ERR_TRUNCATED)
+		if (n == ERR_EOF || n == ERR_TRUNCATED || n == ERR_STOPPED)
 			return;
 		if (n < 0) {
 			note_error(w, n);
@@ -368,6 +373,7 @@ static int open_input(struct worker *w, const char *spec)
 		.filter = w->conf.conf->filter,
 		.iface = w->conf.iface,
 		.live = w->conf.live,
+		.stop = w->conf.stop,
 	};
 	char text[CAPTURE_ERRBUF_SIZE];
 	int err = capture_open(&conf, text, sizeof(text), &w->capture);
@@ -394,7 +400,7 @@ static void finish(struct worker *w)
 	flow_table_flush(w->table, w->clock_ns);
 	assert(w->shares || counters_balance(&w->counters,
 					     w->counters.v[COUNTER_RECORD_PACKETS], 0));
-	send_tick(w);
+	send_tick(w, w->clock_ns);
 	union export_item *item;
 	while ((item = export_queue_reserve(w->conf.queue)) == NULL)
 		nanosleep(&(struct timespec){0, NS_PER_MS}, NULL);
@@ -412,7 +418,7 @@ static void *run(void *arg)
 {
 	struct worker *w = arg;
 	for (unsigned i = 0; i < w->conf.specs_count; i++) {
-		if (atomic_load_explicit(&w->stop, memory_order_relaxed))
+		if (is_stopped(w))
 			break;
 		int err = open_input(w, w->conf.specs[i]);
 		if (err != 0) {
@@ -489,11 +495,6 @@ int worker_start(struct worker *w)
 	int err = pthread_create(&w->thread, NULL, run, w);
 	w->started = err == 0;
 	return -err;
-}
-
-void worker_stop(struct worker *w)
-{
-	atomic_store_explicit(&w->stop, true, memory_order_relaxed);
 }
 
 int worker_join(struct worker *w)

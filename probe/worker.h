@@ -35,6 +35,7 @@ struct worker_conf {
 	const struct flow_secret *secret;        /* of table, fragments and shares */
 	const struct flow_secret *sample_secret; /* of flow sampling */
 	struct export_queue *queue;
+	const atomic_bool *stop;      /* set: end, and export what is held; the caller's */
 	int done_fd;                  /* eventfd written once when the worker has ended */
 };
 
@@ -49,9 +50,6 @@ int worker_new(const struct worker_conf *conf, struct worker **ret_worker);
 
 /* Starts the thread. -errno. */
 int worker_start(struct worker *worker);
-
-/* Asks it to end: what is held is exported. Any thread. */
-void worker_stop(struct worker *worker);
 
 /* Waits for the end. 0, or the first error of an input (logged already). */
 int worker_join(struct worker *worker);

@@ -75,8 +75,9 @@ static uint8_t *put_value(uint8_t *p, const struct text_step *step, const struct
 {
 	if (!step->quoted)
 		return p + cbor_encode_uint(text_number(step, r), p, HEAD_MAX);
-	char text[TEXT_VALUE_MAX];
-	return put_text(p, text, (size_t)(text_value(text, step, r) - text));
+	char text[TEXT_VALUE_MAX] = "";
+	const char *end = text_value(text, step, r);
+	return put_text(p, text, (size_t)(end - text));
 }
 
 static void cbor_record(struct encoder *enc, const struct flow_record *r, struct pkt_time now)

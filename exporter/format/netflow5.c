@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../departure.h"
 #include "../plan.h"
 #include "../uptime.h"
 #include "err.h"
@@ -24,8 +25,6 @@ enum {
 	V5_INTERVAL_MAX = (1 << 14) - 1,
 	V5_ENGINE_MAX = 255,
 };
-
-#define FLUSH_AFTER_NS NS_PER_S
 
 /* THE record. FIELD_COUNT: nothing known, zeros. */
 /* clang-format off */
@@ -59,7 +58,7 @@ struct netflow5 {
 	uint8_t *buf;	/* NULL: no message begun */
 	unsigned count; /* records in it */
 	unsigned per_message;
-	int64_t last_ns;    /* clock of its latest record: its header is never older */
+	struct departure departure;
 	uint32_t sequence;
 	uint16_t sampling; /* mode and interval */
 	uint8_t engine;
@@ -130,11 +129,8 @@ static void flush(struct netflow5 *v5, struct pkt_time now)
 {
 	if (v5->buf == NULL)
 		return;
-	/* A clock that was set back is for the next message. */
-	if (now.ns < v5->last_ns)
-		now.ns = v5->last_ns;
-	v5->last_ns = 0;
-	const struct uptime_header h = uptime_header(&v5->uptime, now, false);
+	const struct uptime_header h =
+		uptime_header(&v5->uptime, departure_time(&v5->departure, now), false);
 	struct transport *t = v5->base.transport;
 	struct wr w = wr_init(v5->buf, V5_HEADER);
 	wr_u16(&w, V5_VERSION);
@@ -150,14 +146,14 @@ static void flush(struct netflow5 *v5, struct pkt_time now)
 	t->ops->commit(t, V5_HEADER + (size_t)v5->count * V5_RECORD, v5->count);
 	v5->buf = NULL;
 	v5->count = 0;
+	v5->departure = (struct departure){0};
 	v5->base.due_ns = DUE_NEVER;
 }
 
-static void begin_message(struct netflow5 *v5, struct pkt_time now)
+static void begin_message(struct netflow5 *v5)
 {
 	struct transport *t = v5->base.transport;
 	v5->buf = t->ops->reserve(t, V5_HEADER + (size_t)v5->per_message * V5_RECORD);
-	v5->base.due_ns = now.ns + FLUSH_AFTER_NS + 1;
 }
 
 static void put_record(struct netflow5 *v5, const struct flow_record *r, struct pkt_time now)
@@ -169,11 +165,11 @@ static void put_record(struct netflow5 *v5, const struct flow_record *r, struct 
 		uptime_move(&v5->uptime, r);
 	}
 	if (v5->buf == NULL)
-		begin_message(v5, now);
+		begin_message(v5);
 	plan_run(&v5->plan, r, uptime_boot_ms(&v5->uptime),
 		 v5->buf + V5_HEADER + (size_t)v5->count * V5_RECORD);
-	if (now.ns > v5->last_ns)
-		v5->last_ns = now.ns;
+	departure_note(&v5->departure, now);
+	v5->base.due_ns = departure_due_ns(&v5->departure);
 	if (++v5->count == v5->per_message)
 		flush(v5, now);
 }

@@ -15,8 +15,6 @@
 #include "err.h"
 #include "wire.h"
 
-#define FLUSH_AFTER_NS NS_PER_S
-
 static struct templated *templated_of(struct encoder *enc)
 {
 	return (struct templated *)enc;
@@ -28,8 +26,8 @@ static void set_due(struct templated *t)
 {
 	int64_t refresh = t->spec->template_refresh_s * NS_PER_S;
 	int64_t due = refresh != 0 ? t->refreshed_ns + refresh : DUE_NEVER;
-	if (!message_empty(&t->message) && t->first_ns + FLUSH_AFTER_NS < due)
-		due = t->first_ns + FLUSH_AFTER_NS + 1;
+	if (t->departure.any && departure_due_ns(&t->departure) < due)
+		due = departure_due_ns(&t->departure);
 	t->base.due_ns = due;
 }
 
@@ -39,11 +37,8 @@ static void flush(struct templated *t, struct pkt_time now)
 	if (message_empty(m))
 		return;
 	size_t len = message_finish(m);
-	/* A clock that was set back is for the next message. */
-	if (now.ns < t->last_ns)
-		now.ns = t->last_ns;
-	t->dialect->put_header(t, len, now);
-	t->last_ns = 0;
+	t->dialect->put_header(t, len, departure_time(&t->departure, now));
+	t->departure = (struct departure){0};
 	t->totals.messages++;
 	t->totals.octets += len;
 	t->totals.flow_records += m->flow_records;
@@ -142,7 +137,7 @@ void templated_advance(struct encoder *enc, struct pkt_time now)
 	struct templated *t = templated_of(enc);
 	int64_t refresh = t->spec->template_refresh_s * NS_PER_S;
 	bool set_back = now.ns < t->refreshed_ns;
-	if (set_back || now.ns - t->first_ns > FLUSH_AFTER_NS)
+	if (set_back || (t->departure.any && now.ns >= departure_due_ns(&t->departure)))
 		flush(t, now);
 	if (refresh != 0 && (set_back || now.ns - t->refreshed_ns >= refresh))
 		announce(t, now);
@@ -168,12 +163,9 @@ void templated_record(struct encoder *enc, const struct flow_record *r, struct p
 		fit_uptime(t, r, now);
 	uint8_t *p = make_room(t, tp->id, tp->plan.len, MESSAGE_FLOW, now);
 	plan_run(&tp->plan, r, uptime_boot_ms(&t->uptime), p);
-	if (now.ns > t->last_ns)
-		t->last_ns = now.ns;
-	if (t->message.records == 1) {
-		t->first_ns = now.ns;
+	departure_note(&t->departure, now);
+	if (t->message.records == 1)
 		set_due(t);
-	}
 }
 
 void templated_end(struct encoder *enc, struct pkt_time now, bool last)

@@ -5,6 +5,7 @@
 #ifndef WEIR_EXPORTER_TEMPLATED_H
 #define WEIR_EXPORTER_TEMPLATED_H
 
+#include "../departure.h"
 #include "../message.h"
 #include "../options.h"
 #include "../template.h"
@@ -36,8 +37,7 @@ struct templated {
 	struct message message;
 	struct uptime uptime; /* v9 */
 	uint32_t sequence;
-	int64_t first_ns;     /* clock when the message's first record came */
-	int64_t last_ns;      /* clock of its latest record: its header is never older */
+	struct departure departure;
 	int64_t refreshed_ns; /* clock at the last templates */
 };
 

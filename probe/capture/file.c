@@ -37,6 +37,8 @@ void file_set_end(struct capture_file *file, uint64_t offset, bool begun)
 	if (error == 0 && !begun)
 		return;
 	file->end = error != 0 ? error : ERR_TRUNCATED;
+	if (error == ERR_STOPPED)
+		return;
 	file->truncated = file->end == ERR_TRUNCATED;
 	log_warnx("capture", "%s, what came before counts: file=%s offset=%" PRIu64 "%s%s%s",
 		  end_words(begun, error), src->name, offset, source_offset_unit(src),
@@ -89,7 +91,7 @@ static void file_free(struct capture_file *file)
 static int file_init(struct capture_file *file, const struct capture_conf *conf, char *errbuf,
 		     unsigned errsize)
 {
-	int rc = source_open(&file->src, conf->spec, errbuf, errsize);
+	int rc = source_open(&file->src, conf, errbuf, errsize);
 	if (rc < 0)
 		return rc;
 	if (conf->filter != NULL && conf->filter[0] != '\0') {

@@ -46,9 +46,9 @@ struct file_reader {
 	/* Whether a file that begins so is this reader's. */
 	bool (*match)(struct rd head);
 
-	/* Reads what precedes the packets, and checks the filter against the first link type where it
-	 * is known by then. Sets file->state, which `close` frees, also after a failure. Returns 0,
-	 * ERR_NOTSUP (libpcap shall try), or another code with a line in errbuf. */
+	/* Reads what precedes the packets, and checks the filter against the first link type where
+	 * it is known by then. Sets file->state, which `close` frees, also after a failure. Returns
+	 * 0, ERR_NOTSUP (libpcap shall try), or another code with a line in errbuf. */
 	int (*open)(struct capture_file *file, char *errbuf, unsigned errsize);
 
 	/* Up to `max` packets; returns their number. Fewer than `max` only with file->end set. */

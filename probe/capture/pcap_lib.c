@@ -88,7 +88,8 @@ static int refuse_known(const struct source *src, char *errbuf, unsigned errsize
 		snprintf(errbuf, errsize, "%s: not a pcap or pcapng capture but %s; %s", src->name,
 			 known->what, known->cure);
 	else if (rd_left(&src->at) == 0 && source_error(src) != 0)
-		snprintf(errbuf, errsize, "%s: not a capture: %s", src->name, source_complaint(src));
+		snprintf(errbuf, errsize, "%s: not a capture: %s", src->name,
+			 source_complaint(src));
 	else if (rd_left(&src->at) == 0)
 		snprintf(errbuf, errsize, "%s: not a capture: it is empty", src->name);
 	else

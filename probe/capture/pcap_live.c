@@ -84,8 +84,8 @@ static int explain(const char *name, int status, const char *message, char *errb
 		return -ENODEV;
 	case PCAP_ERROR_PERM_DENIED:
 	case PCAP_ERROR_PROMISC_PERM_DENIED:
-		snprintf(errbuf, errsize, "%s: no permission to capture; run as root or with CAP_NET_RAW",
-			 name);
+		snprintf(errbuf, errsize,
+			 "%s: no permission to capture; run as root or with CAP_NET_RAW", name);
 		return -EPERM;
 	case PCAP_ERROR_IFACE_NOT_UP:
 		snprintf(errbuf, errsize, "%s: the interface is down; try: ip link set %s up", name,

@@ -213,10 +213,11 @@ static unsigned interface_block(struct capture_file *file, struct ng_block *bloc
 	struct pcapng *ng = file->state;
 	(void)pkt;
 	if (!ifaces_grow(ng)) {
-		say_once(file, FAULT_IFACES, block->offset, "too many interfaces, the rest is left out");
+		say_once(file, FAULT_IFACES, block->offset,
+			 "too many interfaces, the rest is left out");
 		return 0;
 	}
-	/* A damaged one keeps its number, or those that follow would be mistaken for one another. */
+	/* A damaged one keeps its number, or the next would be mistaken for it. */
 	struct ng_iface *iface = &ng->ifaces[ng->n_ifaces++];
 	iface->linktype = linktype_from_file(get16(&block->body, ng->big));
 	rd_skip(&block->body, 2);

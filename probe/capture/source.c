@@ -80,7 +80,7 @@ static void source_advise(struct source *src, size_t position)
 
 static int source_stream(struct source *src)
 {
-	int rc = unpack_new(src->fd, &src->unpack);
+	int rc = unpack_new(src->fd, src->stop, &src->unpack);
 	if (rc < 0)
 		return rc;
 	src->chunk = chunks_take(&src->chunks);
@@ -187,10 +187,12 @@ static int source_attach(struct source *src)
 	return source_stream(src);
 }
 
-int source_open(struct source *src, const char *path, char *errbuf, unsigned errsize)
+int source_open(struct source *src, const struct capture_conf *conf, char *errbuf,
+		unsigned errsize)
 {
+	const char *path = conf->spec;
 	bool is_stdin = strcmp(path, "-") == 0;
-	*src = (struct source){.fd = -1};
+	*src = (struct source){.fd = -1, .stop = conf->stop};
 	src->name = strdup(is_stdin ? stdin_name : path);
 	if (src->name == NULL)
 		return ERR_NOMEM;

@@ -9,9 +9,11 @@
 #ifndef WEIR_CAPTURE_SOURCE_H
 #define WEIR_CAPTURE_SOURCE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "capture.h"
 #include "chunks.h"
 #include "unpack.h"
 #include "wire.h"
@@ -23,9 +25,10 @@ struct source {
 	struct rd at;        /* from the reading position to the end of what is in memory */
 	uint64_t end_offset; /* offset of at.end in the (unpacked) data */
 	char *name;          /* for messages: the path, or "standard input"; ours */
-	int end;             /* stream: why no more comes: ERR_EOF, ERR_TRUNCATED ..., 0 = more may */
+	int end;             /* why no more comes: ERR_EOF, ERR_TRUNCATED ...; 0: more may */
 
 	int fd;
+	const atomic_bool *stop; /* the caller's, or NULL: gives up waiting for a pipe */
 	uint8_t *map;        /* NULL for a stream */
 	size_t map_size;
 	size_t advised;      /* map: read-ahead was asked for up to here */
@@ -36,9 +39,10 @@ struct source {
 	struct chunk *chunk;   /* the one `at` lies in */
 };
 
-/* Opens `path` ("-": standard input) and looks at its first bytes, for which it waits when it is a
+/* Opens conf->spec ("-": standard input) and looks at its first bytes, for which it waits when it is a
  * pipe. Fails with -errno and a line in errbuf. */
-int source_open(struct source *src, const char *path, char *errbuf, unsigned errsize);
+int source_open(struct source *src, const struct capture_conf *conf, char *errbuf,
+		unsigned errsize);
 
 /* Closes; fine on a source of all zeros. */
 void source_close(struct source *src);

@@ -9,6 +9,7 @@
 #include "unpack.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +17,9 @@
 #include <zstd.h>
 
 #include "err.h"
+
+/* How soon a read that waits for a pipe sees that it is to stop. */
+#define STOP_POLL_MS 50
 
 #define INPUT_SIZE ((size_t)256 << 10)
 
@@ -34,6 +38,7 @@ struct unpack_kind {
 struct unpack {
 	const struct unpack_kind *kind;
 	int fd;
+	const atomic_bool *stop; /* the caller's, or NULL */
 	struct rd input;       /* what of `buf` is not consumed yet */
 	uint64_t read_total;   /* bytes read from fd */
 	const char *complaint;
@@ -45,10 +50,22 @@ struct unpack {
 
 /* ---- input --------------------------------------------------------------------------------- */
 
-/* One read(2). Returns the number of bytes, 0 at the end, -errno. */
+/* Waits until there is something to read (a file always has); false when told to stop. */
+static bool wait_readable(const struct unpack *u)
+{
+	struct pollfd fd = {.fd = u->fd, .events = POLLIN};
+	while (u->stop != NULL && poll(&fd, 1, STOP_POLL_MS) == 0)
+		if (atomic_load_explicit(u->stop, memory_order_relaxed))
+			return false;
+	return true;
+}
+
+/* One read(2). Returns the number of bytes, 0 at the end, -errno, ERR_STOPPED. */
 static ssize_t read_some(struct unpack *u, uint8_t *out, size_t size)
 {
 	ssize_t n;
+	if (!wait_readable(u))
+		return ERR_STOPPED;
 	do
 		n = read(u->fd, out, size);
 	while (n < 0 && errno == EINTR);
@@ -278,13 +295,14 @@ bool unpack_is_packed(struct rd head)
 	return find_kind(head)->name != NULL;
 }
 
-int unpack_new(int fd, struct unpack **ret_unpack)
+int unpack_new(int fd, const atomic_bool *stop, struct unpack **ret_unpack)
 {
 	struct unpack *u = malloc(sizeof(*u));
 	if (u == NULL)
 		return ERR_NOMEM;
 	memset(u, 0, offsetof(struct unpack, buf));
 	u->fd = fd;
+	u->stop = stop;
 	u->complaint = "";
 	u->input = rd_init(u->buf, 0);
 	int rc = input_need(u, MAGIC_SIZE);

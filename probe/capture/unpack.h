@@ -5,6 +5,7 @@
 #ifndef WEIR_CAPTURE_UNPACK_H
 #define WEIR_CAPTURE_UNPACK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,8 +17,8 @@ struct unpack;
 /* Whether data that begins so has to be unpacked. */
 bool unpack_is_packed(struct rd head);
 
-/* Takes over nothing: `fd` stays the caller's and open. Reads the first bytes. Fails with -errno. */
-int unpack_new(int fd, struct unpack **ret_unpack);
+/* Reads the first bytes. `fd` stays the caller's and open. Fails with -errno. */
+int unpack_new(int fd, const atomic_bool *stop, struct unpack **ret_unpack);
 void unpack_free(struct unpack *unpack);
 
 /* Writes up to `size` bytes to `out` and their number to *ret_n, which is set in every case: bytes
