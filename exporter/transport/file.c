@@ -175,7 +175,9 @@ static int open_named(struct file *f)
 	int err = f->part != NULL ? make_directories(path) : 0;
 	if (err != 0)
 		return err;
-	f->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, MODE_FILE);
+	/* A link planted under our .part name is not followed; one the user named is. */
+	const int follow = f->part != NULL ? O_NOFOLLOW : 0;
+	f->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | follow, MODE_FILE);
 	return f->fd < 0 ? -errno : 0;
 }
 
@@ -285,18 +287,22 @@ static void file_push(struct transport *t)
 }
 
 /* Closes and renames; a file that failed keeps its .part. */
-static void file_end(struct transport *t)
+static void complete_file(struct file *f)
 {
-	struct file *f = file_of(t);
-	write_out(f);
-	t->due_ns = DUE_NEVER;
-	if (f->to_stdout)
-		return;
 	if (f->fd >= 0 && close(f->fd) != 0 && !f->failed)
 		fail_file(f, -errno);
 	f->fd = -1;
 	if (!f->failed && f->part != NULL && rename(f->part, f->final) != 0)
 		fail_file(f, -errno);
+}
+
+static void file_end(struct transport *t)
+{
+	struct file *f = file_of(t);
+	write_out(f);
+	t->due_ns = DUE_NEVER;
+	if (!f->to_stdout)
+		complete_file(f);
 	if (!f->failed)
 		stat_add(&t->counters->messages, 1);
 	forget_names(f);

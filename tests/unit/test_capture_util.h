@@ -20,13 +20,17 @@
 struct bytes {
 	uint8_t *at;
 	size_t n;
+	size_t room;
 	bool big;
 };
 
 static inline void put(struct bytes *b, const void *src, size_t n)
 {
-	b->at = realloc(b->at, b->n + n + 1);
-	cr_assert_not_null(b->at);
+	if (b->room < b->n + n) {
+		b->room = 2 * (b->n + n);
+		b->at = realloc(b->at, b->room);
+		cr_assert_not_null(b->at);
+	}
 	if (n > 0)
 		memcpy(b->at + b->n, src, n);
 	b->n += n;
