@@ -61,10 +61,11 @@ static int64_t least_deadline(const struct flow_table *t, const struct deadline 
 	return least;
 }
 
-/* How long past its deadline a record stayed, when the clock had been there already. */
+/* How long past its deadline a record stayed though the clock had been there already: a jump of
+ * the clock over the deadline is nobody's delay. */
 static void note_lag(struct flow_table *t, int64_t deadline_ns)
 {
-	int64_t lag = t->clock_ns - deadline_ns;
+	int64_t lag = t->seen_ns - deadline_ns;
 	uint64_t *worst = &t->conf.counters->v[COUNTER_EXPORT_LAG_NS];
 	if (lag > 0 && (uint64_t)lag > *worst)
 		*worst = (uint64_t)lag;
@@ -152,8 +153,7 @@ void flow_table_advance(struct flow_table *t, int64_t clock_ns)
 {
 	uint32_t ids[TIMER_WHEEL_CHUNK];
 	unsigned n;
-	t->tick = tick_of(clock_ns);
-	while ((n = timer_wheel_take(&t->wheel, t->tick, ids)) > 0) {
+	while ((n = timer_wheel_take(&t->wheel, tick_of(clock_ns), ids)) > 0) {
 		for (unsigned i = 0; i < n; i++) {
 			const struct entry *e = &t->entry[ids[i] & ~WHEEL_CLOSING];
 			__builtin_prefetch(e, 1);
@@ -162,37 +162,61 @@ void flow_table_advance(struct flow_table *t, int64_t clock_ns)
 		for (unsigned i = 0; i < n; i++)
 			sweep_one(t, ids[i], clock_ns);
 	}
-	t->clock_ns = clock_ns;
+	t->seen_ns = clock_ns;
 }
 
 /* ---- a full table ------------------------------------------------------------------------- */
 
-/* Entries looked at to find a victim. */
+/* Entries looked at in one search. */
 #define EVICT_WINDOW 64
 
-/* Less is worth less: unanswered single packets first, then who has been idle longest. */
-static bool worth_less(const struct flow_table *t, uint32_t a, uint32_t b)
+/* A packet that nobody answered: the least worth of all. */
+static bool is_unanswered(const struct entry *e)
 {
-	const struct entry *x = &t->entry[a], *y = &t->entry[b];
-	bool xs = x->packets[0] + x->packets[1] == 1, ys = y->packets[0] + y->packets[1] == 1;
-	if (xs != ys)
-		return xs;
-	return entry_arrival(t, a) < entry_arrival(t, b);
+	return e->state & STATE_HELD && e->packets[0] + e->packets[1] == 1;
 }
 
-void table_evict(struct flow_table *t, int64_t clock_ns)
+/*
+ * Looks at the next entries under the hand. Unanswered single packets become victims, all of them
+ * at once, so that a flood pays for one search in many evictions; without any, the longest idle.
+ */
+static void find_victims(struct flow_table *t)
 {
-	uint32_t victim = ENTRY_NONE;
-	for (unsigned seen = 0, steps = 0; seen < EVICT_WINDOW && steps < t->high; steps++) {
+	uint32_t idle = ENTRY_NONE;
+	for (unsigned seen = 0; seen < EVICT_WINDOW && t->victims < VICTIMS_MAX;) {
 		uint32_t n = t->hand;
 		t->hand = n + 1 < t->high ? n + 1 : 0;
 		__builtin_prefetch(&t->entry[n + 8 < t->high ? n + 8 : 0]);
 		if (!(t->entry[n].state & STATE_HELD))
-			continue;
+			continue; /* few: the table is full */
 		seen++;
-		if (victim == ENTRY_NONE || worth_less(t, n, victim))
-			victim = n;
+		if (is_unanswered(&t->entry[n]))
+			t->victim[t->victims++] = n;
+		else if (idle == ENTRY_NONE || entry_arrival(t, n) < entry_arrival(t, idle))
+			idle = n;
 	}
-	if (entry_settle(t, victim, clock_ns, SETTLE_PACKET))
-		entry_end(t, victim, FLOW_END_RESOURCES, clock_ns);
+	if (t->victims == 0)
+		t->victim[t->victims++] = idle;
+}
+
+/* The next victim of the last search that still is one; ENTRY_NONE when there is none. */
+static uint32_t next_victim(struct flow_table *t)
+{
+	while (t->victims > 0) {
+		uint32_t n = t->victim[--t->victims];
+		if (is_unanswered(&t->entry[n]))
+			return n;
+	}
+	return ENTRY_NONE;
+}
+
+void table_evict(struct flow_table *t, int64_t clock_ns)
+{
+	uint32_t n = next_victim(t);
+	if (n == ENTRY_NONE) {
+		find_victims(t);
+		n = t->victim[--t->victims];
+	}
+	if (entry_settle(t, n, clock_ns, SETTLE_PACKET))
+		entry_end(t, n, FLOW_END_RESOURCES, clock_ns);
 }

@@ -412,6 +412,7 @@ void flow_table_update(struct flow_table *t, const struct flow_packet *in)
 		m.number = entry_new(t, in, &m.dir);
 	}
 	entry_count(t, m.number, m.dir, in);
+	t->seen_ns = in->clock_ns;
 }
 
 void flow_table_prefetch_bucket(const struct flow_table *t, const struct flow_packet *in)
@@ -512,8 +513,8 @@ void flow_table_flush(struct flow_table *t, int64_t clock_ns)
 	t->high = 0;
 	t->free = ENTRY_NONE;
 	t->hand = 0;
-	t->clock_ns = 0;
-	t->tick = 0;
+	t->victims = 0;
+	t->seen_ns = 0;
 	timer_wheel_reset(&t->wheel, 0);
 }
 

@@ -83,7 +83,7 @@ struct rare {
 _Static_assert(sizeof(struct rare) == 24, "three words");
 
 #define BUCKET_SLOTS 10
-#define PROBE_MAX    8
+#define PROBE_MAX    16
 
 /* One cache line of the index. A tag of 0 is an empty slot. */
 struct bucket {
@@ -97,6 +97,9 @@ _Static_assert(sizeof(struct bucket) == 64, "a bucket is a cache line");
 /* Slots per entry: at 70 % load nearly every flow sits in its home bucket. */
 #define BUCKET_LOAD 7
 
+/* Most victims that one search keeps. */
+#define VICTIMS_MAX 32
+
 struct flow_table {
 	struct flow_table_conf conf;
 	struct bucket *bucket;
@@ -108,10 +111,11 @@ struct flow_table {
 	uint32_t entries;
 	uint32_t high;         /* entries ever used */
 	uint32_t free;         /* list through entry.id */
-	uint32_t hand;         /* where the next search for a victim begins */
+	uint32_t hand;         /* where the next search for victims begins */
+	uint32_t victims;      /* found by the last search and not ended yet */
+	uint32_t victim[VICTIMS_MAX];
 	uint32_t held;
-	int64_t clock_ns;      /* of the last advance */
-	uint64_t tick;         /* of clock_ns */
+	int64_t seen_ns;       /* the clock at the last packet or advance */
 	struct timer_wheel wheel;
 };
 
