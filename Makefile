@@ -180,6 +180,16 @@ docs: weir
 golden-update:
 	$(Q)pcaps/make_pcaps.py && git diff --stat pcaps tests/golden
 
+# ---- measuring: never part of check --------------------------------------------------------------
+bench: weir
+	$(Q)tests/bench/run.py
+
+bench-quick: weir
+	$(Q)tests/bench/run.py --quick
+
+bench-micro: weir $(B)/libweir.a
+	$(Q)tests/bench/micro.py
+
 # ---- for users -----------------------------------------------------------------------------------
 demo: deps-demo
 	$(Q)$(MAKE) --no-print-directory all
@@ -197,4 +207,4 @@ clean:
 help:
 	@sed -n 's/^# ---- \(.*[^-]\) *-*$$/\1/p; s/^\([a-z-]*\): .*/    \1/p' Makefile
 
-.PHONY: unit-run unit-build stress-build fuzz-build fuzz-replay-build conf-test docs-test
+.PHONY: bench bench-quick bench-micro deps-build deps-demo deps-test unit-run unit-build stress-build fuzz-build fuzz-replay-build conf-test docs-test
