@@ -41,7 +41,7 @@ FUZZ     := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
 .DEFAULT_GOAL := all
 .PHONY: all unit check asan ubsan san tsan fuzz fuzz-replay coverage lint format format-check layers docs \
-        golden golden-update reference interop hostile live demo install clean help deps-build deps-test deps-demo
+        golden golden-update process reference interop hostile live demo install clean help deps-build deps-test deps-demo
 
 all: weir
 
@@ -136,6 +136,9 @@ conf-test: weir
 docs-test: weir
 	$(Q)tests/docs/check.sh
 
+process: weir
+	$(Q)tests/process/run.py
+
 reference: weir
 	$(Q)tests/reference/test_meter.py
 	$(Q)tests/reference/compare.py --weir ./weir
@@ -150,7 +153,7 @@ layers:
 	$(Q)tests/support/layers.sh
 
 # Everything. CHECKS can be cut while working: make check CHECKS="unit golden".
-CHECKS   ?= layers unit-run conf-test docs-test golden reference interop san hostile fuzz-replay tsan
+CHECKS   ?= layers unit-run conf-test docs-test golden process reference interop san hostile fuzz-replay tsan
 check: deps-test
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/support/check.sh $(CHECKS)

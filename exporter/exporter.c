@@ -67,6 +67,7 @@ struct exporter {
 	struct event *drain_event; /* activated by hand, to give other events a turn */
 	struct event *timer_event;
 	int wake_fd; /* eventfd */
+	int done_fd; /* eventfd: the thread has finished */
 	_Atomic bool sleeping;
 	pthread_t thread;
 	bool started;
@@ -141,19 +142,19 @@ void export_queue_flush(struct export_queue *q)
 
 static void sum_books(struct exporter *x)
 {
-	/* In a replay every worker sees every packet and meters its share. */
-	unsigned speakers = x->conf.replay ? 1 : x->conf.workers;
 	struct export_books b = {0};
-	for (unsigned i = 0; i < speakers; i++) {
+	uint64_t unsampled = 0;
+	for (unsigned i = 0; i < x->conf.workers; i++) {
 		const struct export_tick *t = &x->queues[i].tick;
 		b.observed += t->observed;
-		b.selected += t->selected;
+		unsampled += t->unsampled;
 		b.dropped += t->dropped;
 		b.malformed += t->malformed;
 		b.non_ip += t->non_ip;
+		b.metered += t->metered;
 	}
-	for (unsigned i = 0; i < x->conf.workers; i++)
-		b.metered += x->queues[i].tick.metered;
+	/* In a replay worker 0, which observes, may be behind the others. */
+	b.selected = b.observed > unsampled ? b.observed - unsampled : 0;
 	x->books = b;
 }
 
@@ -364,6 +365,7 @@ static void *export_thread(void *arg)
 	struct exporter *x = arg;
 	drain_soon(x);
 	event_base_dispatch(x->base);
+	signal_fd(x->done_fd);
 	return NULL;
 }
 
@@ -414,7 +416,8 @@ static int make_loop(struct exporter *x)
 	if (x->base == NULL)
 		return ERR_NOMEM;
 	x->wake_fd = eventfd(0, EFD_CLOEXEC);
-	if (x->wake_fd < 0)
+	x->done_fd = eventfd(0, EFD_CLOEXEC);
+	if (x->wake_fd < 0 || x->done_fd < 0)
 		return -errno;
 	x->wake_event = event_new(x->base, x->wake_fd, EV_READ | EV_PERSIST, on_wake, x);
 	x->drain_event = event_new(x->base, -1, 0, on_drain, x);
@@ -514,7 +517,7 @@ int exporter_new(const struct exporter_conf *conf, char *errbuf, unsigned errsiz
 	struct exporter *x = calloc(1, sizeof(*x));
 	if (x == NULL)
 		return ERR_NOMEM;
-	x->wake_fd = -1;
+	x->wake_fd = x->done_fd = -1;
 	struct errtext e = {.buf = errbuf, .size = errsize};
 	int err = make(x, conf, &e);
 	if (err != 0) {
@@ -558,6 +561,19 @@ int exporter_stop(struct exporter *x)
 		pthread_join(x->thread, NULL);
 	x->started = false;
 	return first_error(x);
+}
+
+int exporter_done_fd(const struct exporter *x)
+{
+	return x->done_fd;
+}
+
+bool exporter_dead(const struct exporter *x)
+{
+	for (unsigned i = 0; i < x->conf.outputs_count; i++)
+		if (!output_dead(x->outputs[i]))
+			return false;
+	return true;
 }
 
 unsigned exporter_outputs(const struct exporter *x)
@@ -613,6 +629,8 @@ static void free_loop(struct exporter *x)
 		event_base_free(x->base);
 	if (x->wake_fd >= 0)
 		close(x->wake_fd);
+	if (x->done_fd >= 0)
+		close(x->done_fd);
 }
 
 static void free_ifaces(struct exporter *x)

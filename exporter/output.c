@@ -247,6 +247,11 @@ const char *output_path(const struct output *o)
 	return o->spec.path;
 }
 
+bool output_dead(const struct output *o)
+{
+	return atomic_load_explicit(&o->counters.dead, memory_order_relaxed);
+}
+
 void output_stats_get(const struct output *o, struct output_stats *ret_stats)
 {
 	static const char *const reasons[DROP_REASON_COUNT] = {

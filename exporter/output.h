@@ -57,6 +57,7 @@ bool output_wants(const struct output *o, struct field_ref ref);
 /* The file it writes, or NULL. */
 const char *output_path(const struct output *o);
 /* Any thread. */
+bool output_dead(const struct output *o); /* every record from here on is lost */
 void output_stats_get(const struct output *o, struct output_stats *ret_stats);
 
 #endif

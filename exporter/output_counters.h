@@ -6,6 +6,7 @@
 #define WEIR_EXPORTER_OUTPUT_COUNTERS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* X(id, text): why a record was not delivered. */
@@ -32,6 +33,7 @@ struct output_counters {
 	stat_t reconnects;
 	stat_t dropped[DROP_REASON_COUNT];
 	_Atomic int error; /* first error that made the output fail */
+	_Atomic bool dead; /* it failed for good: nothing is tried again */
 };
 
 static inline void stat_add(stat_t *s, uint64_t n)

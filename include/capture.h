@@ -49,7 +49,7 @@ struct capture_ops {
 	 * file; ERR_TRUNCATED once, instead of ERR_EOF, when the last record is cut (a warning
 	 * with file and offset has been logged); ERR_STOPPED when `stop` was set while it waited;
 	 * ERR_CORRUPT or -errno when it cannot go on (logged).
-	 * A file fills the batch unless it ends. */
+	 * A file fills the batch unless it ends, or yields 0 while its filter lets nothing through. */
 	int (*next)(struct capture *capture, struct raw_packet *pkts, unsigned max);
 
 	/* Totals so far. */

@@ -78,6 +78,14 @@ int exporter_start(struct exporter *exporter);
  * renamed to their final names), then ends the thread. 0, or the first error of an output. */
 int exporter_stop(struct exporter *exporter);
 
+/* An eventfd that becomes readable when the export thread has finished: every queue ended, outputs
+ * flushed and closed. From then on exporter_stop does not wait. Any thread, after exporter_new; the
+ * exporter's, neither read nor closed by the caller. */
+int exporter_done_fd(const struct exporter *exporter);
+
+/* No output can take a record any more, for the rest of the run: going on is in vain. Any thread. */
+bool exporter_dead(const struct exporter *exporter);
+
 /* Number of outputs, and the totals of one; safe while the thread runs (values may be a moment
  * old). */
 unsigned exporter_outputs(const struct exporter *exporter);

@@ -82,8 +82,10 @@ struct export_tick {
 	uint8_t kind;           /* EXPORT_TICK */
 	uint32_t worker;
 	struct pkt_time clock;
-	uint64_t observed;      /* METERING.md §1, of this worker; in a replay worker 0 speaks for all */
-	uint64_t selected;      /* observed less unsampled */
+	/* METERING.md §1, this worker's share of each: the sums over the workers are the books. In
+	 * a replay worker 0 observes for all, and the others report 0. */
+	uint64_t observed;
+	uint64_t unsampled;
 	uint64_t dropped;       /* packets the input lost */
 	uint64_t malformed;     /* malformed and non-IP packets: "ignored" in RFC 7011 §4.2 */
 	uint64_t non_ip;

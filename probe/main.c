@@ -1,5 +1,7 @@
 /* weir, the probe: what is asked for, done. Only this file ends the process. */
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "conf.h"
 #include "err.h"
@@ -51,8 +53,21 @@ static int act(const struct conf *conf)
 	return EXIT_FAILED;
 }
 
+/* A descriptor that a careless parent closed must not become one of ours, which would then be
+ * written to as standard output or error. */
+static void keep_standard_fds(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	keep_standard_fds();
 	struct conf conf;
 	conf_init(&conf);
 	int err = conf_from_args(&conf, argc, argv, stderr);

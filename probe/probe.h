@@ -18,7 +18,9 @@ struct probe {
 	struct exporter *exporter;
 	struct worker **worker;
 	unsigned workers;        /* made */
-	struct capture *stdin_capture; /* opened ahead, until a worker takes it over */
+	struct capture **opened; /* beside the inputs: what can be opened only once, until a worker
+	                          * takes it over; else NULL */
+	bool pipes;              /* there are such in a replay: one worker */
 	struct flow_secret secret, sample_secret;
 	struct exporter_iface *ifaces; /* live inputs; names are conf's */
 	unsigned ifaces_count;
@@ -27,7 +29,8 @@ struct probe {
 	int signal_fd;
 	int done_fd;             /* a worker has ended */
 	bool live;
-	atomic_bool stop;        /* asked to end; the workers look at it */
+	struct worker_stop stop;
+	struct mono_time stopped; /* when it was first asked to end */
 	int error;               /* the first that makes the run fail */
 };
 

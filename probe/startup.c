@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "err.h"
@@ -29,7 +30,6 @@ static int signals_start(struct probe *p)
 	int err = pthread_sigmask(SIG_BLOCK, &set, NULL);
 	if (err != 0)
 		return -err;
-	signal(SIGPIPE, SIG_IGN);
 	p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	p->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return p->signal_fd < 0 || p->done_fd < 0 ? -errno : 0;
@@ -45,12 +45,19 @@ static void signals_stop(struct probe *p)
 
 /* ---- inputs ------------------------------------------------------------------------------- */
 
-/* Opens every file once, so that a wrong name or a file that is no capture is said before any
- * output is touched. Standard input cannot be opened twice and is kept. */
-static int check_file(struct probe *p, const char *path)
+/* Opens an input, so that a wrong name or a file that is no capture is said before any output is
+ * touched. What can be opened only once stays open; a plain file is opened again by each worker. */
+static int open_input(struct probe *p, const char *spec, unsigned number)
 {
-	struct capture_conf conf = {.spec = path, .filter = p->conf->filter, .stop = &p->stop};
+	struct capture_conf conf = {
+		.spec = spec,
+		.filter = p->conf->filter,
+		.iface = p->live ? (uint8_t)number : 0,
+		.live = p->live,
+		.stop = &p->stop.asked,
+	};
 	char text[CAPTURE_ERRBUF_SIZE];
+	struct stat st;
 	struct capture *capture;
 	int err = capture_open(&conf, text, sizeof(text), &capture);
 	if (err != 0) {
@@ -60,10 +67,12 @@ static int check_file(struct probe *p, const char *path)
 	struct capture_stats stats;
 	capture_stats(capture, &stats);
 	p->bytes_total += stats.bytes_total;
-	if (strcmp(path, "-") == 0)
-		p->stdin_capture = capture;
-	else
+	if (!p->live && strcmp(spec, "-") != 0 && stat(spec, &st) == 0 && S_ISREG(st.st_mode)) {
 		capture_close(capture);
+		return 0;
+	}
+	p->opened[number] = capture;
+	p->pipes = !p->live;
 	return 0;
 }
 
@@ -74,37 +83,44 @@ static const char *interface_of(const char *spec)
 	return colon != NULL ? colon + 1 : spec;
 }
 
-static int name_interfaces(struct probe *p)
+static void name_interface(struct probe *p, const char *spec)
 {
-	p->ifaces = calloc(p->conf->inputs.count, sizeof(*p->ifaces));
-	if (p->ifaces == NULL)
-		return ERR_NOMEM;
-	for (unsigned i = 0; i < p->conf->inputs.count; i++) {
-		const char *name = interface_of(p->conf->inputs.item[i]);
-		unsigned index = if_nametoindex(name);
-		if (index != 0)
-			p->ifaces[p->ifaces_count++] =
-				(struct exporter_iface){.index = index, .name = name};
-	}
-	return 0;
+	const char *name = interface_of(spec);
+	unsigned index = if_nametoindex(name);
+	if (index != 0)
+		p->ifaces[p->ifaces_count++] = (struct exporter_iface){.index = index, .name = name};
+}
+
+static const struct conf_list *inputs_of(const struct probe *p)
+{
+	return p->live ? &p->conf->inputs : &p->conf->reads;
 }
 
 static int inputs_start(struct probe *p)
 {
+	const struct conf_list *list = inputs_of(p);
 	int first = 0;
-	if (p->live)
-		return name_interfaces(p);
-	for (unsigned i = 0; i < p->conf->reads.count; i++) {
-		int err = check_file(p, p->conf->reads.item[i]);
+	p->opened = calloc(list->count, sizeof(*p->opened));
+	p->ifaces = calloc(list->count, sizeof(*p->ifaces));
+	if (p->opened == NULL || p->ifaces == NULL)
+		return ERR_NOMEM;
+	for (unsigned i = 0; i < list->count; i++) {
+		int err = open_input(p, list->item[i], i);
 		if (err != 0 && first == 0)
 			first = err;
+		if (p->live)
+			name_interface(p, list->item[i]);
 	}
+	if (p->live && p->conf->workers > list->count)
+		log_warnx("startup", "a live input has one worker in this version: --workers is not heeded");
 	return first;
 }
 
 static void inputs_stop(struct probe *p)
 {
-	capture_close(p->stdin_capture);
+	for (unsigned i = 0; p->opened != NULL && i < inputs_of(p)->count; i++)
+		capture_close(p->opened[i]);
+	free(p->opened);
 	free(p->ifaces);
 }
 
@@ -114,7 +130,7 @@ static unsigned workers_wanted(const struct probe *p)
 {
 	if (p->live)
 		return p->conf->inputs.count;
-	return p->conf->workers > 0 && p->stdin_capture == NULL ? (unsigned)p->conf->workers : 1;
+	return p->conf->workers > 0 && !p->pipes ? (unsigned)p->conf->workers : 1;
 }
 
 static int outputs_start(struct probe *p)
@@ -222,6 +238,7 @@ static int workers_make(struct probe *p)
 			.secret = &p->secret,
 			.sample_secret = &p->sample_secret,
 			.queue = exporter_queue(p->exporter, i),
+			.opened = p->opened,
 			.stop = &p->stop,
 			.done_fd = p->done_fd,
 		};
@@ -230,17 +247,14 @@ static int workers_make(struct probe *p)
 			conf.iface = (uint8_t)i;
 			conf.specs = (const char *const *)&p->conf->inputs.item[i];
 			conf.specs_count = 1;
-		} else {
-			conf.opened = p->stdin_capture;
-			p->stdin_capture = NULL;
+			conf.opened = &p->opened[i];
 		}
 		err = worker_new(&conf, &p->worker[i]);
 		if (err == 0)
 			p->workers++;
 	}
 	if (err != 0)
-		log_errorx("table", "no memory for %llu flows: give a smaller --flows or --memory",
-			   (unsigned long long)p->conf->flows);
+		log_errorx("table", "no memory for the flow table: give a smaller --flows or --memory");
 	return err;
 }
 
@@ -263,7 +277,7 @@ static int workers_start(struct probe *p)
 
 static void workers_stop(struct probe *p)
 {
-	atomic_store(&p->stop, true);
+	atomic_store(&p->stop.asked, true);
 	for (unsigned i = 0; i < p->workers; i++) {
 		int err = worker_join(p->worker[i]);
 		if (p->error == 0)
@@ -278,9 +292,9 @@ static const struct step {
 	int (*start)(struct probe *);
 	void (*stop)(struct probe *);
 } steps[] = {
-	{"inputs", inputs_start, inputs_stop}, /* may wait for a pipe: a signal still ends us */
+	{"inputs", inputs_start, inputs_stop},   /* these two may wait, for a pipe or a name: */
+	{"outputs", outputs_start, outputs_stop}, /* a signal still ends us */
 	{"signals", signals_start, signals_stop},
-	{"outputs", outputs_start, outputs_stop},
 	{"flow tables", workers_make, workers_free},
 	{"books", books_start, books_stop},
 	{"export thread", export_start, export_stop},
@@ -297,6 +311,7 @@ int probe_run(const struct conf *conf)
 		.live = conf->inputs.count > 0,
 	};
 	unsigned started = 0;
+	signal(SIGPIPE, SIG_IGN);
 	while (started < STEPS) {
 		p.error = steps[started].start(&p);
 		if (p.error != 0) {

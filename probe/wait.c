@@ -12,19 +12,28 @@
 #define PROGRESS_AFTER_NS (2 * NS_PER_S)
 #define PROGRESS_EVERY_MS 250
 
-/* A second SIGINT or SIGTERM leaves at once, with the status a shell expects of it. */
+/* A second SIGINT or SIGTERM leaves at once, with the status a shell expects of it. Not one that
+ * comes with the first: timeout(1) signals a process and then its group. */
+#define IMPATIENT_AFTER_NS (500 * NS_PER_MS)
+
+static void handle_stop(struct probe *p, unsigned signal)
+{
+	if (!atomic_exchange(&p->stop.asked, true)) {
+		p->stopped = mono_now();
+		log_info("probe", "stopping, what is held is exported signal=%u", signal);
+	} else if (mono_now().ns - p->stopped.ns > IMPATIENT_AFTER_NS) {
+		_exit(128 + (int)signal);
+	}
+}
+
 static void handle_signals(struct probe *p)
 {
 	struct signalfd_siginfo info;
 	while (read(p->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGUSR1) {
+		if (info.ssi_signo == SIGUSR1)
 			stats_log(p);
-		} else if (atomic_exchange(&p->stop, true)) {
-			_exit(128 + (int)info.ssi_signo);
-		} else {
-			log_info("probe", "stopping, what is held is exported signal=%u",
-				 info.ssi_signo);
-		}
+		else
+			handle_stop(p, info.ssi_signo);
 	}
 }
 
@@ -48,8 +57,10 @@ static void show_progress(const struct probe *p)
 	int n = 0;
 	if (p->bytes_total > 0 && read_bytes <= p->bytes_total) {
 		double part = (double)read_bytes / (double)p->bytes_total;
-		n = snprintf(text, sizeof(text), "%3.0f %%  ETA %.0f s  ", part * 100,
-			     part > 0 ? seconds / part - seconds : 0);
+		n = snprintf(text, sizeof(text), "%3.0f %%  ", part * 100);
+		if (part > 0)
+			n += snprintf(text + n, sizeof(text) - (size_t)n, "ETA %.0f s  ",
+				      seconds / part - seconds);
 	}
 	snprintf(text + n, sizeof(text) - (size_t)n, "%.0f packets  %.2f Mpackets/s  %llu flows",
 		 packets, packets / seconds / 1e6, (unsigned long long)held);
@@ -61,11 +72,13 @@ void probe_wait(struct probe *p)
 	struct pollfd fds[] = {
 		{.fd = p->signal_fd, .events = POLLIN},
 		{.fd = p->done_fd, .events = POLLIN},
+		{.fd = exporter_done_fd(p->exporter), .events = POLLIN},
 	};
 	bool progress = !p->live && isatty(STDERR_FILENO);
 	uint64_t done = 0;
-	while (done < p->workers) {
-		poll(fds, 2, progress ? PROGRESS_EVERY_MS : -1);
+	/* the exporter ends last: a signal must be heard while it still waits for a slow output */
+	while (done < p->workers || !(fds[2].revents & POLLIN)) {
+		poll(fds, 3, progress ? PROGRESS_EVERY_MS : -1);
 		handle_signals(p);
 		done += take_done(p);
 		if (progress && mono_now().ns - p->start.ns > PROGRESS_AFTER_NS)

@@ -44,6 +44,9 @@ struct worker {
 	int64_t pace_first_ns;       /* ... and its time */
 	int error;
 	pthread_t thread;
+	bool flushing;           /* what leaves now must not be lost */
+	bool arrived;            /* told the others how far it has come */
+	bool lost_said;          /* that records were lost */
 	bool started;
 	bool ended;              /* the worker's own until it is joined */
 	_Atomic uint64_t view[COUNTER_COUNT + 2]; /* published counters, held, bytes_read */
@@ -52,9 +55,9 @@ struct worker {
 	struct flow_packet batch[BATCH];
 };
 
-static inline bool is_stopped(const struct worker *w)
+static inline bool is_asked_to_stop(const struct worker *w)
 {
-	return atomic_load_explicit(w->conf.stop, memory_order_relaxed);
+	return atomic_load_explicit(&w->conf.stop->asked, memory_order_relaxed);
 }
 
 /* ---- counting ----------------------------------------------------------------------------- */
@@ -84,6 +87,10 @@ static uint64_t bytes_read(struct worker *w)
 static void publish(struct worker *w)
 {
 	uint64_t bytes = bytes_read(w);
+	if (w->counters.v[COUNTER_RECORDS_LOST] != 0 && !w->lost_said) {
+		w->lost_said = true;
+		log_warnx("worker", "the outputs are too slow, records are lost and counted");
+	}
 	for (unsigned i = 0; i < COUNTER_COUNT; i++)
 		atomic_store_explicit(&w->view[i], w->counters.v[i], memory_order_relaxed);
 	atomic_store_explicit(&w->view[COUNTER_COUNT], flow_table_held(w->table),
@@ -102,19 +109,36 @@ void worker_view(const struct worker *w, struct worker_view *ret_view)
 
 /* ---- the way to the exporter --------------------------------------------------------------- */
 
+/* Live, a full queue gives NULL, except where everything held must leave: nothing of that is lost
+ * for pace. */
 static union export_item *sink_reserve(void *context)
 {
-	return export_queue_reserve(context);
+	const struct worker *w = context;
+	union export_item *item = export_queue_reserve(w->conf.queue);
+	while (item == NULL && w->flushing) {
+		export_queue_flush(w->conf.queue);
+		nanosleep(&(struct timespec){0, NS_PER_MS}, NULL);
+		item = export_queue_reserve(w->conf.queue);
+	}
+	return item;
 }
 
 static void sink_commit(void *context)
 {
-	export_queue_commit(context);
+	const struct worker *w = context;
+	export_queue_commit(w->conf.queue);
+}
+
+static void flush_table(struct worker *w, int64_t clock_ns)
+{
+	w->flushing = true;
+	flow_table_flush(w->table, clock_ns);
+	w->flushing = false;
 }
 
 static void send_tick(struct worker *w, int64_t clock_ns)
 {
-	union export_item *item = export_queue_reserve(w->conf.queue);
+	union export_item *item = sink_reserve(w);
 	if (item == NULL)
 		return; /* the next one says more */
 	const uint64_t *v = w->counters.v;
@@ -123,7 +147,7 @@ static void send_tick(struct worker *w, int64_t clock_ns)
 		.worker = w->conf.number,
 		.clock = {clock_ns},
 		.observed = v[COUNTER_OBSERVED],
-		.selected = v[COUNTER_OBSERVED] - v[COUNTER_UNSAMPLED],
+		.unsampled = v[COUNTER_UNSAMPLED],
 		.dropped = v[COUNTER_DROPPED],
 		.malformed = v[COUNTER_MALFORMED],
 		.non_ip = v[COUNTER_NON_IP],
@@ -174,7 +198,7 @@ static void update_pending(struct worker *w)
 static void set_back(struct worker *w)
 {
 	update_pending(w);
-	flow_table_flush(w->table, w->clock_ns);
+	flush_table(w, w->clock_ns);
 	frag_cache_clear(w->frags);
 	sampler_restart(&w->sampler);
 	w->clock_ns = INT64_MIN;
@@ -295,12 +319,13 @@ static void keep_pace(struct worker *w, const struct raw_packet *raw)
 		w->pace_first_ns = raw->time.ns;
 	}
 	double since = (double)(raw->time.ns - w->pace_first_ns) / w->conf.conf->speed;
-	while (!is_stopped(w)) {
+	while (!is_asked_to_stop(w)) {
 		double left = since - (double)(mono_now().ns - w->pace_start.ns);
 		if (left <= 0)
 			return;
 		update_pending(w);
 		export_queue_flush(w->conf.queue);
+		publish(w);
 		int64_t nap = left > 50e6 ? 50 * NS_PER_MS : (int64_t)left;
 		nanosleep(&(struct timespec){0, nap}, NULL);
 	}
@@ -334,6 +359,34 @@ static void idle(struct worker *w)
 	publish(w);
 }
 
+/* Tells the others how far this worker has come, once. */
+static void arrive_at_stop(struct worker *w)
+{
+	struct worker_stop *stop = w->conf.stop;
+	uint64_t furthest = atomic_load(&stop->furthest);
+	if (w->arrived)
+		return;
+	w->arrived = true;
+	while (furthest < w->number &&
+	       !atomic_compare_exchange_weak(&stop->furthest, &furthest, w->number))
+		;
+	atomic_fetch_add(&stop->arrived, 1);
+}
+
+/* How many packets may still be observed: no limit, until asked to stop; then as many as let the
+ * workers of a replay end at the same packet. */
+static uint64_t packets_left(struct worker *w)
+{
+	if (!is_asked_to_stop(w))
+		return UINT64_MAX;
+	if (!w->shares)
+		return 0;
+	arrive_at_stop(w);
+	while (atomic_load(&w->conf.stop->arrived) < w->conf.workers)
+		nanosleep(&(struct timespec){0, NS_PER_MS}, NULL);
+	return atomic_load(&w->conf.stop->furthest) - w->number;
+}
+
 static void note_error(struct worker *w, int err)
 {
 	if (w->error == 0)
@@ -343,8 +396,9 @@ static void note_error(struct worker *w, int err)
 static void read_input(struct worker *w)
 {
 	struct raw_packet raws[BATCH];
-	while (!is_stopped(w)) {
-		int n = capture_next(w->capture, raws, BATCH);
+	uint64_t left;
+	while ((left = packets_left(w)) > 0) {
+		int n = capture_next(w->capture, raws, left < BATCH ? (unsigned)left : BATCH);
 		if (n == ERR_EOF || n == ERR_TRUNCATED || n == ERR_STOPPED)
 			return;
 		if (n < 0) {
@@ -361,11 +415,12 @@ static void read_input(struct worker *w)
 	}
 }
 
-static int open_input(struct worker *w, const char *spec)
+static int open_input(struct worker *w, unsigned number)
 {
-	if (w->conf.opened != NULL && strcmp(spec, "-") == 0) {
-		w->capture = w->conf.opened;
-		w->conf.opened = NULL;
+	const char *spec = w->conf.specs[number];
+	if (w->conf.opened != NULL && w->conf.opened[number] != NULL) {
+		w->capture = w->conf.opened[number];
+		w->conf.opened[number] = NULL;
 		return 0;
 	}
 	struct capture_conf conf = {
@@ -373,7 +428,7 @@ static int open_input(struct worker *w, const char *spec)
 		.filter = w->conf.conf->filter,
 		.iface = w->conf.iface,
 		.live = w->conf.live,
-		.stop = w->conf.stop,
+		.stop = &w->conf.stop->asked,
 	};
 	char text[CAPTURE_ERRBUF_SIZE];
 	int err = capture_open(&conf, text, sizeof(text), &w->capture);
@@ -397,13 +452,14 @@ static void finish(struct worker *w)
 {
 	if (w->clock_ns == INT64_MIN)
 		w->clock_ns = 0;
-	flow_table_flush(w->table, w->clock_ns);
+	flush_table(w, w->clock_ns);
+#ifdef WEIR_DEBUG
 	assert(w->shares || counters_balance(&w->counters,
 					     w->counters.v[COUNTER_RECORD_PACKETS], 0));
+#endif
+	w->flushing = true; /* from here on nothing may be left out */
 	send_tick(w, w->clock_ns);
-	union export_item *item;
-	while ((item = export_queue_reserve(w->conf.queue)) == NULL)
-		nanosleep(&(struct timespec){0, NS_PER_MS}, NULL);
+	union export_item *item = sink_reserve(w);
 	item->kind = EXPORT_END;
 	export_queue_commit(w->conf.queue);
 	export_queue_flush(w->conf.queue);
@@ -418,9 +474,9 @@ static void *run(void *arg)
 {
 	struct worker *w = arg;
 	for (unsigned i = 0; i < w->conf.specs_count; i++) {
-		if (is_stopped(w))
+		if (packets_left(w) == 0)
 			break;
-		int err = open_input(w, w->conf.specs[i]);
+		int err = open_input(w, i);
 		if (err != 0) {
 			note_error(w, err);
 			continue;
@@ -428,6 +484,7 @@ static void *run(void *arg)
 		read_input(w);
 		close_input(w);
 	}
+	arrive_at_stop(w);
 	finish(w);
 	return NULL;
 }
@@ -449,7 +506,7 @@ static int make_parts(struct worker *w)
 		.worker = w->conf.number,
 		.secret = w->conf.secret,
 		.counters = &w->counters,
-		.sink = {w->conf.queue, sink_reserve, sink_commit},
+		.sink = {w, sink_reserve, sink_commit},
 	};
 	int err = flow_table_new(&table, &w->table);
 	if (err == 0)
@@ -516,7 +573,6 @@ void worker_free(struct worker *w)
 {
 	if (w == NULL)
 		return;
-	capture_close(w->conf.opened);
 	flow_table_free(w->table);
 	frag_cache_free(w->frags);
 	free(w);

@@ -21,6 +21,17 @@
 
 struct worker;
 
+/*
+ * How a run is asked to end. Workers that share a replay must all have seen the same packets when
+ * they end, or the books would not balance: each says how far it has come, and all read on to
+ * where the furthest was.
+ */
+struct worker_stop {
+	atomic_bool asked;
+	atomic_uint arrived;           /* workers that have said it, or have ended */
+	_Atomic uint64_t furthest;     /* greatest number of packets any of them had observed */
+};
+
 struct worker_conf {
 	unsigned number;              /* from 0 */
 	unsigned workers;             /* how many there are */
@@ -29,13 +40,14 @@ struct worker_conf {
 	unsigned specs_count;
 	bool live;
 	uint8_t iface;                /* logical interface of the inputs */
-	struct capture *opened;       /* standard input, opened already: taken over; or NULL */
+	struct capture **opened;      /* beside specs: inputs that are open already, which are taken
+	                               * over, and NULLs; or NULL. The caller's */
 	uint64_t flows;               /* room in its table */
 	bool keep_macs;
 	const struct flow_secret *secret;        /* of table, fragments and shares */
 	const struct flow_secret *sample_secret; /* of flow sampling */
 	struct export_queue *queue;
-	const atomic_bool *stop;      /* set: end, and export what is held; the caller's */
+	struct worker_stop *stop;     /* of all workers; the caller's */
 	int done_fd;                  /* eventfd written once when the worker has ended */
 };
 

@@ -155,13 +155,19 @@ static unsigned file_round(struct capture_file *file, struct raw_packet *pkts, u
 	return stays && !file->reader->fleeting ? kept : file_copy(file, pkts, kept);
 }
 
+/* Rounds that a filter may leave empty before the caller gets to look at what it was asked. */
+#define FILTERED_ROUNDS 4096
+
 static int file_next(struct capture *capture, struct raw_packet *pkts, unsigned max)
 {
 	struct capture_file *file = (struct capture_file *)capture;
 	chunks_recycle(&file->copies, NULL);
 	unsigned n = 0;
-	while (n < max && file->end == 0)
+	for (unsigned rounds = 0; n < max && file->end == 0; rounds++) {
+		if (n == 0 && rounds == FILTERED_ROUNDS)
+			return 0;
 		n += file_round(file, pkts + n, max - n);
+	}
 	if (n > 0 || max == 0)
 		return (int)n;
 	int end = file->end;

@@ -130,9 +130,13 @@ void entry_file_closing(struct flow_table *t, uint32_t number)
 	file(t, number | WHEEL_CLOSING, tick);
 }
 
-/* What the wheel brought up: settled, and filed again if it lives. */
+/* What the wheel brought up: settled, and filed again if it lives or if nobody takes a record. */
 static void sweep_one(struct flow_table *t, uint32_t id, int64_t clock_ns)
 {
+	if (t->conf.sink.reserve(t->conf.sink.context) == NULL) {
+		timer_wheel_file(&t->wheel, id, 0);
+		return;
+	}
 	uint32_t number = id & ~WHEEL_CLOSING;
 	struct entry *e = &t->entry[number];
 	bool closing = (id & WHEEL_CLOSING) != 0;

@@ -77,7 +77,8 @@ static void reset(struct flow_table *t, uint32_t number)
 	e->state &= (uint16_t)~STATE_RECORD;
 }
 
-static void count(struct flow_table *t, const struct flow_dir dir[FLOW_DIRS], enum flow_end reason)
+static void count(struct flow_table *t, const struct flow_dir dir[FLOW_DIRS], enum flow_end reason,
+		  bool handed)
 {
 	static const enum counter_id by_reason[FLOW_END_COUNT] = {
 		[FLOW_END_IDLE] = COUNTER_END_IDLE,
@@ -87,8 +88,12 @@ static void count(struct flow_table *t, const struct flow_dir dir[FLOW_DIRS], en
 		[FLOW_END_RESOURCES] = COUNTER_END_RESOURCES,
 	};
 	uint64_t *v = t->conf.counters->v;
-	v[COUNTER_RECORDS]++;
-	v[by_reason[reason]]++;
+	if (handed) {
+		v[COUNTER_RECORDS]++;
+		v[by_reason[reason]]++;
+	} else {
+		v[COUNTER_RECORDS_LOST]++;
+	}
 	v[COUNTER_RECORD_PACKETS] += dir[0].packets + dir[1].packets;
 	v[COUNTER_RECORD_OCTETS] += dir[0].octets + dir[1].octets;
 }
@@ -105,10 +110,8 @@ void record_send(struct flow_table *t, uint32_t number, enum flow_end reason, in
 		fill_dir(t, number, d, &dir[d]);
 	if (!(t->entry[number].state & STATE_HEARD << FLOW_FORWARD))
 		dir[FLOW_FORWARD].ingress = dir[FLOW_REVERSE].ingress;
-	count(t, dir, reason);
-	if (item == NULL) {
-		t->conf.counters->v[COUNTER_RECORDS_LOST]++;
-	} else {
+	count(t, dir, reason, item != NULL);
+	if (item != NULL) {
 		item->record.kind = EXPORT_RECORD;
 		item->record.end_reason = (uint8_t)reason;
 		item->record.biflow_direction = 1;

@@ -33,7 +33,8 @@ struct flow_table;
 /* Where ended records go. */
 struct flow_sink {
 	void *context;
-	/* A slot to fill, or NULL when there is no room (the record is counted as lost). */
+	/* A slot to fill, the same one until it is committed; NULL when there is no room: a sweep then
+	 * leaves the flow for later, any other end counts the record as lost. */
 	union export_item *(*reserve)(void *context);
 	void (*commit)(void *context);
 };

@@ -127,5 +127,33 @@ Test(table, record_without_room_in_the_sink_is_counted)
 	bench_packet(&b, MS(1), (struct shot){.from = 1, .to = 2});
 	flow_table_flush(b.table, b.clock);
 	cr_expect_eq(b.counters.v[COUNTER_RECORDS_LOST], 1);
+	cr_expect_eq(b.counters.v[COUNTER_RECORDS], 0);
 	cr_expect_eq(b.counters.v[COUNTER_RECORD_PACKETS], 1);
+}
+
+static bool refusing;
+
+static union export_item *refuse_at_times(void *context)
+{
+	return refusing ? NULL : bench_reserve(context);
+}
+
+Test(table, sweep_waits_for_room_and_loses_nothing)
+{
+	bench_fini(&b);
+	struct flow_table_conf conf = bench_conf(&b);
+	conf.sink.reserve = refuse_at_times;
+	bench_open(&b, &conf);
+	for (unsigned i = 0; i < 100; i++)
+		bench_packet(&b, MS(1000), (struct shot){.from = 1, .to = 2, .sport = (uint16_t)i});
+	refusing = true;
+	for (int64_t t = 17000; t < 20000; t += 300)
+		flow_table_advance(b.table, MS(t));
+	cr_expect_eq(flow_table_held(b.table), 100);
+	cr_expect(flow_table_is_consistent(b.table));
+	refusing = false;
+	flow_table_advance(b.table, MS(20300));
+	cr_expect_eq(flow_table_held(b.table), 0);
+	cr_expect_eq(b.records, 100);
+	cr_expect_eq(b.counters.v[COUNTER_RECORDS_LOST], 0);
 }

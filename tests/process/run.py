@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""weir as a process: signals, pipes, and what a live flood leaves behind.
+
+Each case runs the program as a user would and bounds its time. Live cases need root and make their
+own network namespace; without root they are skipped, which is said. Closing line: N passed, N failed.
+"""
+import contextlib
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WEIR = os.environ.get("WEIR", os.path.join(TOP, "weir"))
+DEMO = os.path.join(TOP, "pcaps", "demo.pcap")
+CASES = []
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+class Skip(Exception):
+    """The case cannot run here; its text says why."""
+
+
+def check(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
+def books_of(stderr):
+    return json.loads([line for line in stderr.splitlines() if line.startswith("{")][-1])
+
+
+@contextlib.contextmanager
+def started(args, **more):
+    process = subprocess.Popen([WEIR] + args, stderr=subprocess.PIPE, text=True, **more)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def ended(process, seconds=20):
+    _, stderr = process.communicate(timeout=seconds)
+    return process.returncode, stderr
+
+
+def udp_frame(number):
+    """Ethernet, IPv4, UDP from a source of its own."""
+    ip = struct.pack(">BBHHHBBHII", 0x45, 0, 28, 0, 0, 64, 17, 0, 0x0a000000 + number, 0xc0a80001)
+    return bytes(12) + b"\x08\x00" + ip + struct.pack(">HHHH", 1000, 2000, 8, 0)
+
+
+def write_capture(path, packets):
+    """`packets` small frames of as many flows as fit in 16 bits, a microsecond apart."""
+    frames = [udp_frame(n) for n in range(1 << 12)]
+    with open(path, "wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 262144, 1))
+        for n in range(packets):
+            frame = frames[n % len(frames)]
+            file.write(struct.pack("<IIII", 1700000000 + n // 1000000, n % 1000000, len(frame), len(frame)))
+            file.write(frame)
+
+
+@case
+def books_balance_when_several_workers_are_stopped(folder):
+    write_capture(folder + "/big.pcap", 400000)
+    for wait in (0.01, 0.05, 0.1, 0.2):
+        args = ["-r", folder + "/big.pcap"] * 6 + ["-w", "3", "-o", "null:", "--stats", "json"]
+        with started(args) as process:
+            time.sleep(wait)
+            process.send_signal(signal.SIGINT)
+            code, stderr = ended(process)
+        if code == -signal.SIGINT:
+            continue  # before the run began: nothing to balance
+        check(code == 0, "exit %d: %s" % (code, stderr))
+        check(books_of(stderr)["balanced"], "books do not balance: %s" % stderr)
+
+
+@case
+def two_signals_at_once_are_one(folder):
+    with started(["-r", "-", "-o", "json:%s/out" % folder], stdin=subprocess.PIPE) as process:
+        with open(DEMO, "rb") as file:
+            process.stdin.buffer.write(file.read()[:-1000])
+        process.stdin.flush()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=10)
+        check(code == 0, "exit %d" % code)
+        check(os.path.getsize(folder + "/out") > 1000, "what was held was not exported")
+
+
+@case
+def second_signal_leaves_while_an_output_is_slow(_):
+    with started(["-r", DEMO, "-o", "netflow9://127.0.0.1:9?rate=1"]) as process:
+        time.sleep(0.7)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.8)
+        process.send_signal(signal.SIGINT)
+        code, _ = ended(process, 5)
+        check(code == 130, "exit %d" % code)
+
+
+@case
+def pipe_given_by_its_path_is_read_once(folder):
+    fifo = folder + "/fifo"
+    os.mkfifo(fifo)
+    with subprocess.Popen(["cp", DEMO, fifo]) as feeder:
+        with started(["-r", fifo, "-o", "null:", "--stats", "json"]) as process:
+            code, stderr = ended(process)
+        feeder.wait(timeout=5)
+    check(code == 0, "exit %d: %s" % (code, stderr))
+    check(books_of(stderr)["observed"] == 368, "observed %d" % books_of(stderr)["observed"])
+
+
+@case
+def wrong_input_touches_no_output(folder):
+    out = folder + "/keep.json"
+    with open(out, "w", encoding="ascii") as file:
+        file.write("keep\n")
+    for args in (["-r", DEMO, "-r", folder + "/none"], ["-i", "nosuchport"]):
+        with started(args + ["-o", "json:" + out]) as process:
+            code, _ = ended(process)
+        check(code == 1, "exit %d" % code)
+        with open(out, encoding="ascii") as file:
+            check(file.read() == "keep\n", "the output was touched")
+
+
+@contextlib.contextmanager
+def a_port():
+    """A veth pair with its far end in a namespace; gives the near end's name."""
+    if os.geteuid() != 0:
+        raise Skip("live inputs need root")
+    name = "wp%d" % (os.getpid() % 100000)
+    steps = ["ip netns add %s" % name, "ip link add %s type veth peer name p0 netns %s" % (name, name),
+             "ip link set %s up" % name, "ip -n %s link set p0 up" % name]
+    try:
+        for step in steps:
+            subprocess.run(step.split(), check=True, capture_output=True)
+        yield name
+    finally:
+        subprocess.run(["ip", "link", "del", name], capture_output=True, check=False)
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+
+
+SENDER = """
+import socket, sys, time
+sys.path.insert(0, sys.argv[1])
+import run
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("p0", 0))
+for n in range(int(sys.argv[2])):
+    s.send(run.udp_frame(n))
+    if n % 200 == 0:
+        time.sleep(0.001)
+"""
+
+
+def live_flood(more, flows, wait):
+    with a_port() as port:
+        with started(["-i", port, "-f", "udp port 2000", "-o", "null:", "--stats", "json"] + more) as process:
+            time.sleep(0.7)
+            subprocess.run(["ip", "netns", "exec", port, sys.executable, "-c", SENDER,
+                            os.path.dirname(os.path.abspath(__file__)), str(flows)], check=True, timeout=60)
+            time.sleep(wait)
+            process.send_signal(signal.SIGINT)
+            code, stderr = ended(process)
+    books = books_of(stderr)
+    check(code == 0 and books["balanced"], stderr)
+    check(books["observed"] + books["dropped"] >= flows, "observed %d" % books["observed"])
+    check(books["records_lost"] == 0, "%d records lost" % books["records_lost"])
+    check(books["outputs"][0]["records"] == books["records"] >= books["observed"], stderr)
+
+
+@case
+def a_live_stop_exports_all_that_is_held(_):
+    live_flood([], 30000, 0.5)
+
+
+@case
+def a_burst_of_expiries_is_not_lost(_):
+    live_flood(["--idle-timeout", "3"], 30000, 4.5)
+
+
+def main():
+    passed = failed = skipped = 0
+    for function in CASES:
+        if len(sys.argv) > 1 and function.__name__ not in sys.argv[1:]:
+            continue
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                function(folder)
+            passed += 1
+        except Skip as why:
+            print("SKIPPED %s: %s" % (function.__name__, why))
+            skipped += 1
+        except (AssertionError, subprocess.SubprocessError, OSError, IndexError) as why:
+            print("FAILED %s: %s" % (function.__name__, why))
+            failed += 1
+    print("%d passed, %d failed%s" % (passed, failed, ", %d skipped" % skipped if skipped else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
