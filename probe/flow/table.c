@@ -317,7 +317,14 @@ static inline bool needs_carry(const struct entry *e, unsigned dir, uint64_t oct
 	return e->octets[dir] + octets > UINT32_MAX || e->packets[dir] == UINT32_MAX;
 }
 
-/* Carries into the upper 16 bits; they are known to have room (has_room). */
+/* Have the upper 16 bits room for a packet? Only lies about jumbograms ever fill them. */
+static bool has_room(const struct flow_table *t, uint32_t number, unsigned dir)
+{
+	const struct rare *r = &t->rare[number];
+	return r->packets_high[dir] < UINT16_MAX && r->octets_high[dir] < UINT16_MAX - 2;
+}
+
+/* Carries into the upper 16 bits, which have room. */
 static void carry(struct flow_table *t, uint32_t number, unsigned dir, uint64_t octets)
 {
 	struct rare *r = &t->rare[number];
@@ -329,21 +336,18 @@ static void carry(struct flow_table *t, uint32_t number, unsigned dir, uint64_t 
 	r->octets_high[dir] += (uint16_t)((e->octets[dir] + octets) >> 32);
 }
 
-/* Have the upper 16 bits room for a packet? Only lies about jumbograms ever fill them. */
-static bool has_room(const struct flow_table *t, uint32_t number, unsigned dir)
-{
-	const struct rare *r = &t->rare[number];
-	return r->packets_high[dir] < UINT16_MAX && r->octets_high[dir] < UINT16_MAX - 2;
-}
-
 static inline void entry_count(struct flow_table *t, uint32_t number, unsigned dir,
 			       const struct flow_packet *in)
 {
 	struct entry *e = &t->entry[number];
 	const struct packet *p = &in->packet;
+	const bool carries = needs_carry(e, dir, p->octets);
+	/* full: the record leaves and the next one begins here, so that no count is ever wrong */
+	if (__builtin_expect(carries, 0) && !has_room(t, number, dir))
+		record_send(t, number, FLOW_END_RESOURCES, in->clock_ns);
 	if (e->packets[dir] == 0)
 		open_direction(t, number, dir, in);
-	if (__builtin_expect(needs_carry(e, dir, p->octets), 0))
+	if (__builtin_expect(carries, 0))
 		carry(t, number, dir, p->octets);
 	e->octets[dir] += (uint32_t)p->octets;
 	e->packets[dir]++;
@@ -383,14 +387,8 @@ static inline bool may_be_due(const struct entry *e, int64_t clock_ns)
 static bool joinable(struct flow_table *t, struct match *m, const struct flow_packet *in)
 {
 	const struct entry *e = &t->entry[m->number];
-	if (may_be_due(e, in->clock_ns) && !entry_settle(t, m->number, in->clock_ns, SETTLE_PACKET))
-		return false;
-	if (__builtin_expect(needs_carry(e, m->dir, in->packet.octets), 0) &&
-	    !has_room(t, m->number, m->dir)) {
-		entry_end(t, m->number, FLOW_END_RESOURCES, in->clock_ns);
-		return false;
-	}
-	return true;
+	return !may_be_due(e, in->clock_ns) ||
+	       entry_settle(t, m->number, in->clock_ns, SETTLE_PACKET);
 }
 
 void flow_table_update(struct flow_table *t, const struct flow_packet *in)
