@@ -457,6 +457,8 @@ static void check_output(struct loader *l, const struct exporter_conf *run, unsi
 	char named[512];
 	int err = exporter_check_output(run, url, text, sizeof(text));
 	if (err == 0)
+		err = exporter_check_together(run, index, text, sizeof(text));
+	if (err == 0)
 		return;
 	/* The exporter's line may begin with the output's name; so does ours. */
 	const char *reason = text[0] != '\0' ? text : err_str(err);
@@ -501,7 +503,6 @@ static void check_outputs(struct loader *l)
 		.sampling = too_wide ? SAMPLING_NONE : conf->sample.mode,
 		.sampling_n = too_wide ? 1 : conf->sample.n,
 		.seed = conf->seed,
-		.connect_wait_s = (double)conf->connect_wait_ns / (double)NS_PER_S,
 		.key_has_tos = (conf->key_flags & KEY_TOS) != 0 && conf->tos_mask != 0,
 	};
 	for (unsigned i = 0; i < conf->outputs.count; i++)

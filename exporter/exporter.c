@@ -33,10 +33,13 @@
 #include "fail.h"
 #include "field.h"
 #include "output.h"
+#include "path.h"
 #include "spsc_ring.h"
+#include "url.h"
 
 enum {
-	QUEUE_SLOTS = 4096,
+	QUEUE_SLOTS = 4096,		 /* a replay waits for room */
+	LIVE_QUEUE_SLOTS = 65536,	 /* live must take a burst of expiries */
 	WAKE_AT = QUEUE_SLOTS / 4,	 /* filled slots that wake the export thread */
 	ROOM_AT = QUEUE_SLOTS - WAKE_AT, /* filled slots below which a producer goes on */
 	WAKE_CHECK = 64,		 /* commits between two looks at it; a power of two */
@@ -378,7 +381,8 @@ static int make_queue(struct exporter *x, struct export_queue *q)
 	q->room_fd = eventfd(0, EFD_CLOEXEC);
 	if (q->room_fd < 0)
 		return -errno;
-	return spsc_ring_new(QUEUE_SLOTS, sizeof(union export_item), &q->ring);
+	return spsc_ring_new(x->conf.replay ? QUEUE_SLOTS : LIVE_QUEUE_SLOTS,
+			     sizeof(union export_item), &q->ring);
 }
 
 static int make_queues(struct exporter *x)
@@ -429,17 +433,38 @@ static int make_loop(struct exporter *x)
 	return 0;
 }
 
-/* Two outputs that write one file would tear each other's lines. */
-static int check_paths(const struct exporter *x, unsigned index, struct errtext *e)
+/* The path of a URL, malloced; NULL when it has none or is wrong. */
+static char *path_of(const char *url)
 {
-	const char *path = output_path(x->outputs[index]);
-	for (unsigned i = 0; path != NULL && i < index; i++) {
-		const char *other = output_path(x->outputs[i]);
-		if (other != NULL && strcmp(path, other) == 0)
-			return fail(e, ERR_USAGE, "another output writes %s already",
-				    strcmp(path, "-") == 0 ? "standard output" : path);
+	struct errtext nowhere = {.buf = NULL};
+	struct url_spec spec;
+	char *path = NULL;
+	if (url_parse(url, &nowhere, &spec) == 0 && *spec.path != '\0')
+		path = strdup(spec.path);
+	url_spec_fini(&spec);
+	return path;
+}
+
+/* Two outputs that write one file would tear each other's lines. */
+static int check_paths(const char *const *urls, unsigned index, struct errtext *e)
+{
+	char *path = path_of(urls[index]);
+	int err = 0;
+	for (unsigned i = 0; path != NULL && err == 0 && i < index; i++) {
+		char *other = path_of(urls[i]);
+		if (other != NULL && path_same(path, other))
+			err = fail(e, ERR_USAGE, "another output writes %s already",
+				   strcmp(path, "-") == 0 ? "standard output" : path);
+		free(other);
 	}
-	return 0;
+	free(path);
+	return err;
+}
+
+static int check_together(const char *const *urls, unsigned index, struct errtext *e)
+{
+	errtext_begin(e, "output \"%s\": ", urls[index]);
+	return check_paths(urls, index, e);
 }
 
 static int make_outputs(struct exporter *x, const char *const *urls, struct errtext *e)
@@ -457,10 +482,9 @@ static int make_outputs(struct exporter *x, const char *const *urls, struct errt
 			.resume = on_resume,
 			.resume_arg = x,
 		};
-		e->len = 0;
-		int err = output_new(&conf, e, &x->outputs[i]);
+		int err = check_together(urls, i, e);
 		if (err == 0)
-			err = check_paths(x, i, e);
+			err = output_new(&conf, e, &x->outputs[i]);
 		if (err != 0)
 			return err;
 	}
@@ -509,6 +533,13 @@ int exporter_check_output(const struct exporter_conf *conf, const char *url, cha
 	struct errtext e = {.buf = errbuf, .size = errsize};
 	const struct output_conf oc = {.run = conf, .url = url};
 	return output_check(&oc, &e);
+}
+
+int exporter_check_together(const struct exporter_conf *conf, unsigned index, char *errbuf,
+			    unsigned errsize)
+{
+	struct errtext e = {.buf = errbuf, .size = errsize};
+	return check_together(conf->outputs, index, &e);
 }
 
 int exporter_new(const struct exporter_conf *conf, char *errbuf, unsigned errsize,

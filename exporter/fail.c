@@ -13,6 +13,15 @@ static void add(struct errtext *e, const char *fmt, va_list ap)
 		e->len += (unsigned)n;
 }
 
+void errtext_begin(struct errtext *e, const char *fmt, ...)
+{
+	va_list ap;
+	e->len = e->faults = 0;
+	va_start(ap, fmt);
+	add(e, fmt, ap);
+	va_end(ap);
+}
+
 void errtext_add(struct errtext *e, const char *fmt, ...)
 {
 	va_list ap;
@@ -24,6 +33,8 @@ void errtext_add(struct errtext *e, const char *fmt, ...)
 int fail(struct errtext *e, int err, const char *fmt, ...)
 {
 	va_list ap;
+	if (e->faults++ != 0)
+		errtext_add(e, "; ");
 	va_start(ap, fmt);
 	add(e, fmt, ap);
 	va_end(ap);

@@ -82,15 +82,16 @@ int field_list_choose(const char *fields, enum field_default which, bool biflow,
 		      struct field_list *ret_list)
 {
 	struct field_list list = {.count = 0};
+	int err = 0;
 	if (fields == NULL)
 		add_default_list(&list, which, biflow);
 	while (fields != NULL) {
 		size_t len = strcspn(fields, ",");
-		int err = add_named(&list, fields, len, which, biflow, e);
-		if (err != 0)
-			return err;
+		if (add_named(&list, fields, len, which, biflow, e) != 0)
+			err = ERR_USAGE;
 		fields = fields[len] == ',' ? fields + len + 1 : NULL;
 	}
-	*ret_list = list;
-	return 0;
+	if (err == 0)
+		*ret_list = list;
+	return err;
 }

@@ -17,7 +17,7 @@ struct field_list {
 
 /* The list of an output: `which` (one of IN_TEXT, IN_IPFIX, IN_V9) is its default list; reverse
  * elements come with `biflow`. In `fields=` the word "default" stands for that list. ERR_USAGE
- * with the reason in `e`. */
+ * with the reasons in `e`. */
 int field_list_choose(const char *fields, enum field_default which, bool biflow, struct errtext *e,
 		      struct field_list *ret_list);
 

@@ -33,22 +33,18 @@ struct output {
 
 /* ---- making ---- */
 
+/* ERR_USAGE leaves what was right in the spec. In any case url_spec_fini is due. */
 static int read_url(const struct output_conf *conf, struct errtext *e, struct url_spec *ret_spec)
 {
-	errtext_add(e, "output \"%s\": ", conf->url);
-	struct url_spec spec;
-	int err = url_parse(conf->url, e, &spec);
-	if (err != 0)
+	errtext_begin(e, "output \"%s\": ", conf->url);
+	int err = url_parse(conf->url, e, ret_spec);
+	if (ret_spec->scheme == NULL)
 		return err;
-	if (!(spec.given & URL_HAS(URL_DOMAIN)))
-		spec.domain = conf->index + 1;
-	if (spec.biflow && spec.scheme->format->split_only) {
-		fail(e, ERR_USAGE, "biflow=yes: NetFlow has no reverse elements; ipfix has");
-		url_spec_fini(&spec);
-		return ERR_USAGE;
-	}
-	*ret_spec = spec;
-	return 0;
+	if (!(ret_spec->given & URL_HAS(URL_DOMAIN)))
+		ret_spec->domain = conf->index + 1;
+	if (ret_spec->biflow && ret_spec->scheme->format->split_only)
+		err = fail(e, ERR_USAGE, "biflow=yes: NetFlow has no reverse elements; ipfix has");
+	return err;
 }
 
 static enum direction_policy choose_policy(const struct url_spec *spec)
@@ -96,13 +92,20 @@ static int check_spec(const struct output_conf *conf, struct errtext *e,
 	return err;
 }
 
+/* All that is wrong in one go. */
+static int read_spec(const struct output_conf *conf, struct errtext *e, struct url_spec *ret_spec)
+{
+	int err = read_url(conf, e, ret_spec);
+	if (ret_spec->scheme == NULL)
+		return err;
+	int unfit = check_spec(conf, e, ret_spec);
+	return err != 0 ? err : unfit;
+}
+
 int output_check(const struct output_conf *conf, struct errtext *e)
 {
 	struct url_spec spec;
-	int err = read_url(conf, e, &spec);
-	if (err != 0)
-		return err;
-	err = check_spec(conf, e, &spec);
+	int err = read_spec(conf, e, &spec);
 	url_spec_fini(&spec);
 	return err;
 }
@@ -117,10 +120,7 @@ static int open_parts(struct output *o, const struct output_conf *conf, struct e
 		.resume = conf->resume,
 		.resume_arg = conf->resume_arg,
 	};
-	int err = check_spec(conf, e, &o->spec);
-	if (err != 0)
-		return err;
-	err = o->spec.scheme->transport->open(&tc, e, &o->transport);
+	int err = o->spec.scheme->transport->open(&tc, e, &o->transport);
 	if (err != 0)
 		return err;
 	o->transport->ops = o->spec.scheme->transport;
@@ -133,7 +133,7 @@ int output_new(const struct output_conf *conf, struct errtext *e, struct output 
 	if (o == NULL)
 		return ERR_NOMEM;
 	o->url = strdup(conf->url);
-	int err = o->url == NULL ? ERR_NOMEM : read_url(conf, e, &o->spec);
+	int err = o->url == NULL ? ERR_NOMEM : read_spec(conf, e, &o->spec);
 	if (err == 0)
 		err = open_parts(o, conf, e);
 	if (err != 0) {
@@ -240,11 +240,6 @@ bool output_busy(const struct output *o)
 bool output_wants(const struct output *o, struct field_ref ref)
 {
 	return o->encoder->ops->wants(o->encoder, ref);
-}
-
-const char *output_path(const struct output *o)
-{
-	return o->spec.path;
 }
 
 bool output_dead(const struct output *o)

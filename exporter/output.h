@@ -26,8 +26,8 @@ struct output_conf {
 	void *resume_arg;
 };
 
-/* Reads the URL and sees whether the options go together; opens nothing. ERR_USAGE with the
- * reason in `e`. */
+/* Reads the URL and sees whether the options go together; opens nothing. ERR_USAGE with
+ * every reason in `e`. */
 int output_check(const struct output_conf *conf, struct errtext *e);
 
 /* The same, and opens. Also -errno, ERR_NOTREADY, ERR_NOMEM. */
@@ -54,8 +54,6 @@ bool output_busy(const struct output *o);
 void output_free(struct output *o);
 
 bool output_wants(const struct output *o, struct field_ref ref);
-/* The file it writes, or NULL. */
-const char *output_path(const struct output *o);
 /* Any thread. */
 bool output_dead(const struct output *o); /* every record from here on is lost */
 void output_stats_get(const struct output *o, struct output_stats *ret_stats);

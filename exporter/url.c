@@ -8,6 +8,7 @@
  */
 #include "url.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -32,6 +33,9 @@
 #define MTU_V5		1500
 #define RATE_DEFAULT	100000
 #define REFRESH_DEFAULT 60
+
+/* Kept in ns elsewhere: ten years are enough. */
+#define ROTATE_S_MAX (UINT64_C(10) * 366 * 86400)
 
 /* THE table of outputs. */
 /* clang-format off */
@@ -146,15 +150,14 @@ static bool read_rotate(const char *text, const struct option *o, struct url_spe
 	uint64_t v;
 	if (!read_number(&text, &v) || v < o->min || v > o->max)
 		return false;
-	if (*text == '\0') {
+	if (*text == '\0' && v <= ROTATE_S_MAX) {
 		spec->rotate_s = v;
-		/* Kept in ns elsewhere: ten years are enough. */
-		return v <= 10ULL * 366 * 86400;
+		return true;
 	}
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (strcmp(text, units[i].suffix) == 0) {
+		if (strcmp(text, units[i].suffix) == 0 && v <= o->max >> units[i].shift) {
 			spec->rotate_bytes = v << units[i].shift;
-			return v <= o->max >> units[i].shift;
+			return true;
 		}
 	}
 	return false;
@@ -166,14 +169,18 @@ static bool read_value(const char *text, const struct option *o, struct url_spec
 	uint64_t number = 0;
 	switch (o->kind) {
 	case VALUE_YES_NO:
+		if (strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
+			return false;
 		*(bool *)member = strcmp(text, "yes") == 0;
-		return *(bool *)member || strcmp(text, "no") == 0;
+		return true;
 	case VALUE_NAMES:
 		*(enum url_names *)member = strcmp(text, "ecs") == 0 ? NAMES_ECS : NAMES_IANA;
 		return strcmp(text, "ecs") == 0 || strcmp(text, "iana") == 0;
 	case VALUE_TEXT:
+		if (*text == '\0')
+			return false;
 		*(const char **)member = text;
-		return *text != '\0';
+		return true;
 	case VALUE_ROTATE:
 		return read_rotate(text, o, spec);
 	case VALUE_U32:
@@ -194,10 +201,10 @@ static bool read_value(const char *text, const struct option *o, struct url_spec
 static int unknown_option(const char *name, const struct scheme *scheme, struct errtext *e)
 {
 	if (LISTED(name, later_options))
-		errtext_add(e, "option \"%s\" is not supported by this version", name);
+		fail(e, ERR_USAGE, "option \"%s\" is not supported by this version", name);
 	else
-		errtext_add(e, "%s has no option \"%s\"", scheme->name, name);
-	const char *before = "; it takes ";
+		fail(e, ERR_USAGE, "%s has no option \"%s\"", scheme->name, name);
+	const char *before = ", it takes ";
 	for (unsigned i = 0; i < URL_OPTION_COUNT; i++) {
 		if (scheme->options & URL_HAS(i)) {
 			errtext_add(e, "%s%s", before, options[i].name);
@@ -212,7 +219,7 @@ static int read_option(char *pair, struct errtext *e, struct url_spec *spec)
 {
 	char *value = strchr(pair, '=');
 	if (value == NULL)
-		return fail(e, ERR_USAGE, "option \"%s\" has no value; write name=value", pair);
+		return fail(e, ERR_USAGE, "option \"%s\" has no value, write name=value", pair);
 	*value++ = '\0';
 	for (unsigned i = 0; i < URL_OPTION_COUNT; i++) {
 		const struct option *o = &options[i];
@@ -222,7 +229,7 @@ static int read_option(char *pair, struct errtext *e, struct url_spec *spec)
 			return fail(e, ERR_USAGE, "option \"%s\" is given twice", pair);
 		spec->given |= URL_HAS(i);
 		if (!read_value(value, o, spec))
-			return fail(e, ERR_USAGE, "%s=%s is wrong; %s wants %s", pair, value, pair,
+			return fail(e, ERR_USAGE, "%s=%s is wrong, %s wants %s", pair, value, pair,
 				    o->wants);
 		return 0;
 	}
@@ -232,13 +239,12 @@ static int read_option(char *pair, struct errtext *e, struct url_spec *spec)
 static int read_options(char *query, struct errtext *e, struct url_spec *spec)
 {
 	char *save = NULL;
+	int err = 0;
 	for (char *pair = strtok_r(query, "&", &save); pair != NULL;
-	     pair = strtok_r(NULL, "&", &save)) {
-		int err = read_option(pair, e, spec);
-		if (err != 0)
-			return err;
-	}
-	return 0;
+	     pair = strtok_r(NULL, "&", &save))
+		if (read_option(pair, e, spec) != 0)
+			err = ERR_USAGE;
+	return err;
 }
 
 /* ---- addresses ---- */
@@ -247,6 +253,24 @@ static bool port_is_right(const char *port)
 {
 	uint64_t v;
 	return read_number(&port, &v) && *port == '\0' && v >= 1 && v <= 65535;
+}
+
+static bool is_ip6(const char *text)
+{
+	struct in6_addr address;
+	return inet_pton(AF_INET6, text, &address) == 1;
+}
+
+/* An IPv6 host without brackets. What follows its last colon is a port if one may stand there. */
+static int unbracketed(char *host, const char *name, struct errtext *e)
+{
+	char *last = strrchr(host, ':');
+	*last = '\0';
+	const bool has_port = is_ip6(host) && port_is_right(last + 1);
+	if (!has_port)
+		*last = ':';
+	return fail(e, ERR_USAGE, "an IPv6 host stands in brackets: %s://[%s]%s%s", name, host,
+		    has_port ? ":" : "", has_port ? last + 1 : "");
 }
 
 /* "//host", "//host:port" or "//[v6]:port". */
@@ -268,18 +292,45 @@ static int read_host(char *rest, struct errtext *e, struct url_spec *spec)
 	} else {
 		port = strchr(host, ':');
 		if (port != NULL && strchr(port + 1, ':') != NULL)
-			return fail(e, ERR_USAGE, "an IPv6 host stands in brackets: %s://[%s]",
-				    name, host);
+			return unbracketed(host, name, e);
 	}
 	if (port != NULL && *port == ':') {
 		*port++ = '\0';
 		if (!port_is_right(port))
-			return fail(e, ERR_USAGE, "port \"%s\" is wrong; it is 1 to 65535", port);
+			return fail(e, ERR_USAGE, "port \"%s\" is wrong, it is 1 to 65535", port);
 		spec->port = port;
 	}
 	if (*host == '\0')
-		return fail(e, ERR_USAGE, "no host; %s wants %s://host:port", name, name);
+		return fail(e, ERR_USAGE, "no host, %s wants %s://host:port", name, name);
 	spec->host = host;
+	return 0;
+}
+
+/* "//" begins a host, and a file has none. */
+static int host_of_file(const char *rest, const char *name, struct errtext *e)
+{
+	if (rest[2] == '/')
+		return fail(e, ERR_USAGE, "%s: writes a file, write %s:%s", name, name,
+			    rest + strspn(rest, "/") - 1);
+	const char *before = "a host is for ";
+	fail(e, ERR_USAGE, "%s: writes a file; ", name);
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		if (schemes[i].address == URL_HOST) {
+			errtext_add(e, "%s%s", before, schemes[i].name);
+			before = ", ";
+		}
+	}
+	return ERR_USAGE;
+}
+
+static int read_path(const char *rest, struct errtext *e, struct url_spec *spec)
+{
+	const char *name = spec->scheme->name;
+	if (*rest == '\0')
+		return fail(e, ERR_USAGE, "no path, %s wants %s:PATH or %s:-", name, name, name);
+	if (strncmp(rest, "//", 2) == 0)
+		return host_of_file(rest, name, e);
+	spec->path = rest;
 	return 0;
 }
 
@@ -289,11 +340,7 @@ static int read_address(char *rest, struct errtext *e, struct url_spec *spec)
 	case URL_HOST:
 		return read_host(rest, e, spec);
 	case URL_PATH:
-		if (*rest == '\0')
-			return fail(e, ERR_USAGE, "no path; %s wants %s:PATH or %s:-",
-				    spec->scheme->name, spec->scheme->name, spec->scheme->name);
-		spec->path = rest;
-		return 0;
+		return read_path(rest, e, spec);
 	case URL_NOTHING:
 		if (*rest != '\0')
 			return fail(e, ERR_USAGE, "%s: takes no address", spec->scheme->name);
@@ -312,9 +359,9 @@ static int find_scheme(const char *name, struct errtext *e, const struct scheme 
 		}
 	}
 	if (LISTED(name, later_schemes))
-		errtext_add(e, "%s is not supported by this version", name);
+		fail(e, ERR_USAGE, "%s is not supported by this version", name);
 	else
-		errtext_add(e, "there is no output \"%s\"", name);
+		fail(e, ERR_USAGE, "there is no output \"%s\"", name);
 	for (size_t i = 0; i < n; i++)
 		errtext_add(e, "%s%s", i == 0 ? "; outputs are " : ", ", schemes[i].name);
 	return ERR_USAGE;
@@ -324,6 +371,7 @@ static void take_defaults(struct url_spec *spec)
 {
 	const struct scheme *scheme = spec->scheme;
 	spec->biflow = scheme->biflow;
+	spec->host = spec->path = "";
 	spec->port = scheme->port;
 	spec->template_refresh_s = scheme->template_refresh_s;
 	spec->mtu = scheme->mtu;
@@ -344,25 +392,17 @@ static int parse(char *text, struct errtext *e, struct url_spec *spec)
 	if (query != NULL)
 		*query++ = '\0';
 	err = read_address(rest, e, spec);
-	if (err == 0 && query != NULL)
-		err = read_options(query, e, spec);
-	if (err == 0 && spec->rotate_s + spec->rotate_bytes != 0 && strcmp(spec->path, "-") == 0)
-		err = fail(e, ERR_USAGE, "standard output cannot rotate; give a path");
+	if (query != NULL && read_options(query, e, spec) != 0)
+		err = ERR_USAGE;
+	if (spec->rotate_s + spec->rotate_bytes != 0 && strcmp(spec->path, "-") == 0)
+		err = fail(e, ERR_USAGE, "standard output cannot rotate, give a path");
 	return err;
 }
 
 int url_parse(const char *url, struct errtext *e, struct url_spec *ret_spec)
 {
-	struct url_spec spec = {.text = strdup(url)};
-	if (spec.text == NULL)
-		return ERR_NOMEM;
-	int err = parse(spec.text, e, &spec);
-	if (err != 0) {
-		free(spec.text);
-		return err;
-	}
-	*ret_spec = spec;
-	return 0;
+	*ret_spec = (struct url_spec){.text = strdup(url)};
+	return ret_spec->text != NULL ? parse(ret_spec->text, e, ret_spec) : ERR_NOMEM;
 }
 
 void url_spec_fini(struct url_spec *spec)

@@ -56,9 +56,9 @@ struct scheme {
 struct url_spec {
 	const struct scheme *scheme;
 	char *text;	  /* what the strings below point into */
-	const char *host; /* without brackets */
+	const char *host; /* without brackets; "" none */
 	const char *port;
-	const char *path; /* "-": standard output */
+	const char *path; /* "-": standard output; "" none */
 	uint32_t given;	  /* URL_HAS of each option that was there */
 	bool biflow;
 	const char *fields; /* NULL: the default list */
@@ -71,7 +71,8 @@ struct url_spec {
 	uint64_t rotate_bytes; /* 0: not by size */
 };
 
-/* Reads a URL. ERR_USAGE with the reason in `e`; ERR_NOMEM. On success url_spec_fini is due. */
+/* Reads a URL. ERR_USAGE with every reason in `e`, and what was right in the spec (scheme NULL: not
+ * even that); ERR_NOMEM. In any case url_spec_fini is due. */
 int url_parse(const char *url, struct errtext *e, struct url_spec *ret_spec);
 void url_spec_fini(struct url_spec *spec);
 

@@ -40,7 +40,6 @@ struct exporter_conf {
 	enum sampling_mode sampling;
 	uint32_t sampling_n;          /* the N of 1/N; 1 without sampling */
 	uint64_t seed;                /* replay: seeds whatever needs randomness */
-	double connect_wait_s;        /* replay: how long to wait for a collector that is not there */
 	bool key_has_tos;             /* tos-mask is not 0 */
 	const struct exporter_iface *ifaces;
 	unsigned ifaces_count;
@@ -61,10 +60,15 @@ struct output_stats {
 	int error;               /* 0, or the first ERR_ that made the output fail */
 };
 
-/* Parses a URL and its options without opening anything: ERR_USAGE with one line that names the
- * fault and the cure in errbuf. `conf` says what the run is (sampling limits of v5 and so on). */
+/* Parses a URL and its options without opening anything: ERR_USAGE with one line in errbuf that
+ * names every fault with its cure, "; " between them. `conf` says what the run is (sampling limits of v5 and so on). */
 int exporter_check_output(const struct exporter_conf *conf, const char *url, char *errbuf,
 			  unsigned errsize);
+
+/* The outputs together, once each is right: ERR_USAGE when output `index` writes the file of one
+ * before it, named in errbuf. Opens nothing. */
+int exporter_check_together(const struct exporter_conf *conf, unsigned index, char *errbuf,
+			    unsigned errsize);
 
 /* Parses all outputs, opens files and sockets, makes the queues. On failure one line in errbuf:
  * ERR_USAGE for a wrong URL, -errno or ERR_NOTREADY for what could not be opened. */

@@ -12,6 +12,9 @@
 #define PROGRESS_AFTER_NS (2 * NS_PER_S)
 #define PROGRESS_EVERY_MS 250
 
+/* How often to look whether any output is still alive. */
+#define LOOK_EVERY_MS 1000
+
 /* A second SIGINT or SIGTERM leaves at once, with the status a shell expects of it. Not one that
  * comes with the first: timeout(1) signals a process and then its group. */
 #define IMPATIENT_AFTER_NS (500 * NS_PER_MS)
@@ -78,8 +81,10 @@ void probe_wait(struct probe *p)
 	uint64_t done = 0;
 	/* the exporter ends last: a signal must be heard while it still waits for a slow output */
 	while (done < p->workers || !(fds[2].revents & POLLIN)) {
-		poll(fds, 3, progress ? PROGRESS_EVERY_MS : -1);
+		poll(fds, 3, progress ? PROGRESS_EVERY_MS : LOOK_EVERY_MS);
 		handle_signals(p);
+		if (!p->live && exporter_dead(p->exporter) && !atomic_exchange(&p->stop.asked, true))
+			log_errorx("probe", "no output is left, the replay ends early");
 		done += take_done(p);
 		if (progress && mono_now().ns - p->start.ns > PROGRESS_AFTER_NS)
 			show_progress(p);

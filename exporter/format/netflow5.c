@@ -74,17 +74,18 @@ static uint16_t sampling_field(const struct exporter_conf *run)
 
 static int check(const struct encoder_conf *conf, struct errtext *e)
 {
+	int err = 0;
 	if (conf->run->sampling_n > V5_INTERVAL_MAX)
-		return fail(e, ERR_USAGE, "NetFlow v5 announces sampling of 1/%d at most, not 1/%u",
+		err = fail(e, ERR_USAGE, "NetFlow v5 announces sampling of 1/%d at most, not 1/%u",
 			    V5_INTERVAL_MAX, conf->run->sampling_n);
 	if (conf->spec->domain > V5_ENGINE_MAX)
-		return fail(e, ERR_USAGE, "domain=%u is wrong; a NetFlow v5 engine is 0 to %d",
+		err = fail(e, ERR_USAGE, "domain=%u is wrong; a NetFlow v5 engine is 0 to %d",
 			    conf->spec->domain, V5_ENGINE_MAX);
 	if (conf->max_message < V5_HEADER + V5_RECORD)
-		return fail(e, ERR_USAGE,
+		err = fail(e, ERR_USAGE,
 			    "messages of %zu bytes hold no record; take a larger mtu=",
 			    conf->max_message);
-	return 0;
+	return err;
 }
 
 static int netflow5_open(const struct encoder_conf *conf, struct errtext *e,

@@ -36,7 +36,7 @@ struct sink {
 	} message[SINK_MESSAGES];
 };
 
-static uint8_t *sink_reserve(struct transport *t, size_t n)
+static inline uint8_t *sink_reserve(struct transport *t, size_t n)
 {
 	struct sink *s = (struct sink *)t;
 	cr_assert_leq(n, SINK_BYTES - s->len);
@@ -44,7 +44,7 @@ static uint8_t *sink_reserve(struct transport *t, size_t n)
 	return s->out + s->len;
 }
 
-static void sink_commit(struct transport *t, size_t n, unsigned records)
+static inline void sink_commit(struct transport *t, size_t n, unsigned records)
 {
 	struct sink *s = (struct sink *)t;
 	cr_assert_lt(s->count, SINK_MESSAGES);
@@ -62,7 +62,7 @@ static const struct transport_ops sink_ops = {
 };
 
 /* An encoder for the URL, writing to a new sink. */
-static struct encoder *sink_open(struct sink **ret_sink, const char *url,
+static inline struct encoder *sink_open(struct sink **ret_sink, const char *url,
 				 const struct exporter_conf *run)
 {
 	char text[512] = "";
@@ -91,7 +91,7 @@ static struct encoder *sink_open(struct sink **ret_sink, const char *url,
 	return enc;
 }
 
-static void sink_close(struct sink *s, struct encoder *enc)
+static inline void sink_close(struct sink *s, struct encoder *enc)
 {
 	enc->ops->close(enc);
 	url_spec_fini(&s->spec);

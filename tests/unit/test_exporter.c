@@ -4,7 +4,10 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -225,6 +228,217 @@ Test(exporter, a_message_begun_before_the_thread_slept_stays_whole)
 	cr_expect(same("a", "b"));
 }
 
+static void run_once(const char *url, unsigned records)
+{
+	struct flow_record r = record_udp4();
+	open_replay(url);
+	for (unsigned i = 0; i < records; i++)
+		put(exporter_queue(x, 0), &r, T0);
+	cr_expect_eq(stop(), 0);
+	exporter_free(x);
+}
+
+Test(exporter, a_run_does_not_replace_what_a_run_before_wrote)
+{
+	run_once("json:%H%M.json?rotate=300", 5);
+	run_once("json:%H%M.json?rotate=300", 3);
+	cr_expect_eq(lines("2210.json"), 5);
+	cr_expect_eq(lines("2210.json.1"), 3);
+	run_once("json:x?rotate=300", 4);
+	run_once("json:x?rotate=64MiB", 2);
+	cr_expect_eq(lines("x"), 4);
+	cr_expect_eq(lines("x.1"), 2);
+	run_once("json:%Y.json", 6);
+	run_once("json:%Y.json", 7);
+	cr_expect_eq(lines("2023.json"), 6);
+	cr_expect_eq(lines("2023.json.1"), 7);
+	cr_assert_eq(symlink("x", "link"), 0);
+	run_once("json:link?rotate=300", 1);
+	cr_expect_eq(lines("x"), 4, "through a link neither");
+	cr_expect_eq(files_in("."), 8);
+}
+
+Test(exporter, a_part_that_was_left_behind_is_kept_where_names_have_numbers)
+{
+	FILE *f = fopen("x.part", "w");
+	fputs("cut short\n", f);
+	fclose(f);
+	run_once("json:x?rotate=300", 2);
+	cr_expect_eq(lines("x.part"), 1);
+	cr_expect_eq(lines("x.1"), 2);
+	run_once("json:x", 3);
+	cr_expect_eq(lines("x"), 3);
+	cr_expect_not(exists("x.part"));
+}
+
+Test(exporter, a_file_that_another_writes_is_left_alone)
+{
+	static const char *const urls[] = {"json:x", "json:x?rotate=300"};
+	struct flow_record r = record_udp4();
+	for (unsigned i = 0; i < 2; i++) {
+		open_replay(urls[i]);
+		struct exporter *first = x;
+		put(exporter_queue(first, 0), &r, T0);
+		cr_expect_eq(open_with(&urls[i], 1, 1, true), -EBUSY);
+		cr_expect(strstr(errbuf, "cannot write x: another process") != NULL, "%s", errbuf);
+		cr_expect(exists("x.part"));
+		x = first;
+		cr_expect_eq(stop(), 0);
+		cr_expect_eq(lines("x"), 1);
+		exporter_free(x);
+		unlink("x");
+	}
+}
+
+Test(exporter, two_that_date_their_files_alike_take_two_names)
+{
+	struct flow_record r = record_udp4();
+	struct exporter *both[2];
+	for (unsigned i = 0; i < 2; i++) {
+		open_replay("json:%H%M.json?rotate=300");
+		both[i] = x;
+		put(exporter_queue(x, 0), &r, T0);
+		export_queue_flush(exporter_queue(x, 0));
+		const char *name = i == 0 ? "2210.json.part" : "2210.json.1.part";
+		for (unsigned k = 0; k < 500 && !exists(name); k++)
+			usleep(10000);
+		cr_expect(exists(name));
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		x = both[i];
+		cr_expect_eq(stop(), 0);
+		exporter_free(x);
+	}
+	cr_expect_eq(lines("2210.json"), 1);
+	cr_expect_eq(lines("2210.json.1"), 1);
+}
+
+/* A disk without room, as far as this process is concerned. */
+static void fill_disk(rlim_t bytes)
+{
+	signal(SIGXFSZ, SIG_IGN);
+	const struct rlimit limit = {.rlim_cur = bytes, .rlim_max = RLIM_INFINITY};
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+Test(exporter, a_full_disk_leaves_no_empty_files)
+{
+	static const char *const urls[] = {"json:x?rotate=1KiB", "json:%S.json?rotate=1"};
+	struct flow_record r = record_udp4();
+	for (unsigned i = 0; i < 2; i++) {
+		open_replay(urls[i]);
+		fill_disk(0);
+		for (unsigned k = 0; k < 1000; k++)
+			put(exporter_queue(x, 0), &r, T0 + k * NS_PER_S / 10);
+		cr_expect_eq(stop(), -EFBIG);
+		fill_disk(RLIM_INFINITY);
+		cr_expect_eq(stats(0).records_dropped, 1000);
+		cr_expect_eq(stats(0).messages, 0);
+		cr_expect_eq(exporter_dead(x), i == 0, "the next second is tried anew");
+		cr_expect_eq(files_in("."), 0);
+		exporter_free(x);
+	}
+}
+
+Test(exporter, after_a_full_disk_the_next_interval_is_written)
+{
+	struct flow_record r = record_udp4();
+	open_replay("json:%M.json?rotate=60");
+	fill_disk(0);
+	put(exporter_queue(x, 0), &r, T0);
+	tick(exporter_queue(x, 0), T0 + 60 * NS_PER_S);
+	export_queue_flush(exporter_queue(x, 0));
+	for (unsigned i = 0; i < 500 && stats(0).error == 0; i++)
+		usleep(10000);
+	fill_disk(RLIM_INFINITY);
+	put(exporter_queue(x, 0), &r, T0 + 61 * NS_PER_S);
+	cr_expect_eq(stop(), -EFBIG);
+	cr_expect_eq(stats(0).records, 1);
+	cr_expect_eq(lines("14.json"), 1);
+	cr_expect_eq(files_in("."), 1);
+	exporter_free(x);
+}
+
+Test(exporter, outputs_that_all_failed_for_good_are_told)
+{
+	static const char *const urls[] = {"json:/dev/full", "csv:x"};
+	struct flow_record r = record_udp4();
+	for (unsigned count = 1; count <= 2; count++) {
+		cr_assert_eq(open_with(urls, count, 1, true), 0, "%s", errbuf);
+		cr_expect_not(exporter_dead(x));
+		put(exporter_queue(x, 0), &r, T0);
+		export_queue_flush(exporter_queue(x, 0));
+		for (unsigned i = 0; i < 500 && stats(0).error == 0; i++)
+			usleep(10000);
+		cr_expect_eq(stop(), -ENOSPC);
+		cr_expect_eq(exporter_dead(x), count == 1);
+		exporter_free(x);
+	}
+}
+
+Test(exporter, a_date_too_long_for_a_path_is_an_error)
+{
+	static char url[6000] = "json:%Y";
+	struct flow_record r = record_udp4();
+	memset(url + strlen(url), 'x', sizeof(url) - strlen(url) - 1);
+	open_replay(url);
+	put(exporter_queue(x, 0), &r, T0);
+	cr_expect_neq(stop(), 0);
+	cr_expect_eq(stats(0).records_dropped, 1);
+	exporter_free(x);
+}
+
+static bool is_readable(int fd, int wait_ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	return poll(&p, 1, wait_ms) == 1;
+}
+
+Test(exporter, its_end_can_be_waited_for)
+{
+	struct flow_record r = record_udp4();
+	open_replay("json:x");
+	put(exporter_queue(x, 0), &r, T0);
+	export_queue_flush(exporter_queue(x, 0));
+	cr_expect_not(is_readable(exporter_done_fd(x), 50));
+	end(exporter_queue(x, 0));
+	cr_expect(is_readable(exporter_done_fd(x), 10000));
+	cr_expect_eq(lines("x"), 1, "complete by then");
+	cr_expect_eq(exporter_stop(x), 0);
+	exporter_free(x);
+}
+
+static void put_tick(unsigned worker, uint64_t observed, uint64_t unsampled)
+{
+	struct export_queue *q = exporter_queue(x, worker);
+	export_queue_reserve(q)->tick = (struct export_tick){
+		.kind = EXPORT_TICK,
+		.worker = worker,
+		.clock = {T0},
+		.observed = observed,
+		.unsampled = unsampled,
+	};
+	export_queue_commit(q);
+}
+
+Test(exporter, what_workers_did_not_sample_is_summed)
+{
+	static const uint8_t want[16] = {[6] = 0x11, [7] = 0x11, [14] = 0x10};
+	const char *url = "ipfix-file:x";
+	char got[65536];
+	cr_assert_eq(open_with(&url, 1, 2, true), 0, "%s", errbuf);
+	put_tick(0, 0x1111, 0x11);
+	put_tick(1, 0, 0x100);
+	end(exporter_queue(x, 0));
+	end(exporter_queue(x, 1));
+	cr_expect_eq(exporter_stop(x), 0);
+	exporter_free(x);
+	FILE *f = fopen("x", "r");
+	size_t n = fread(got, 1, sizeof(got), f);
+	fclose(f);
+	cr_expect_not_null(memmem(got, n, want, sizeof(want)), "observed 0x1111, selected 0x1000");
+}
+
 Test(exporter, an_existing_file_is_replaced_and_a_device_is_not)
 {
 	struct flow_record r = record_udp4();
@@ -286,6 +500,25 @@ Test(exporter, two_outputs_do_not_write_one_file)
 	cr_expect_eq(open_with(urls, 2, 1, true), ERR_USAGE);
 	cr_expect(strncmp(errbuf, "output \"csv:x\"", 14) == 0, "%s", errbuf);
 	cr_expect_eq(files_in("."), 0);
+}
+
+Test(exporter, two_outputs_do_not_write_one_file_under_two_names)
+{
+	static const char *const names[] = {"./x", "d/../x", "link", ".//x", "d/up/x"};
+	FILE *f = fopen("x", "w");
+	fclose(f);
+	cr_assert_eq(mkdir("d", 0777), 0);
+	cr_assert_eq(symlink("x", "link"), 0);
+	cr_assert_eq(symlink("..", "d/up"), 0);
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char url[64];
+		const char *urls[] = {"json:x", url};
+		snprintf(url, sizeof(url), "csv:%s", names[i]);
+		cr_expect_eq(open_with(urls, 2, 1, true), ERR_USAGE, "%s", url);
+		cr_expect(strstr(errbuf, "already") != NULL, "%s", errbuf);
+	}
+	const char *new[] = {"json:no/%H.json", "csv:./no/./%H.json"};
+	cr_expect_eq(open_with(new, 2, 1, true), ERR_USAGE, "neither is there yet");
 }
 
 Test(exporter, outputs_see_the_same_records_each_in_its_own_way)

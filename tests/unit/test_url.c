@@ -14,7 +14,10 @@ static int parse(const char *url)
 {
 	struct errtext e = {.buf = text, .size = sizeof(text)};
 	text[0] = '\0';
-	return url_parse(url, &e, &spec);
+	int err = url_parse(url, &e, &spec);
+	if (err != 0)
+		url_spec_fini(&spec);
+	return err;
 }
 
 Test(url, hosts_and_ports)
@@ -113,14 +116,19 @@ static const struct {
 	{"ipfix:h", "ipfix://host:port"},
 	{"ipfix://", "no host"},
 	{"ipfix://:4739", "no host"},
-	{"ipfix://::1", "[::1]"},
+	{"ipfix://::1", "ipfix://[::1]"},
+	{"ipfix://::1:2055", "ipfix://[::1]:2055"},
+	{"netflow9://2001:db8::1:9995", "netflow9://[2001:db8::1]:9995"},
+	{"ipfix://2001:db8::beef", "ipfix://[2001:db8::beef]"},
+	{"json://collector:2055", "json: writes a file; a host is for netflow5, netflow9, ipfix"},
+	{"csv:///var/flows", "write csv:/var/flows"},
 	{"ipfix://[::1", "bracket"},
 	{"ipfix://[::1]x", ":port"},
 	{"ipfix://h:", "port"},
 	{"ipfix://h:0", "1 to 65535"},
 	{"ipfix://h:65536", "1 to 65535"},
 	{"ipfix://h:12x", "1 to 65535"},
-	{"json:-?colour=red", "no option \"colour\"; it takes biflow, fields, names, rotate"},
+	{"json:-?colour=red", "no option \"colour\", it takes biflow, fields, names, rotate"},
 	{"json:-?filter=tcp", "\"filter\" is not supported by this version"},
 	{"ipfix://h?anonymise=addresses", "\"anonymise\" is not supported"},
 	{"json:-?biflow", "name=value"},
@@ -148,6 +156,43 @@ Test(url, wrong_ones_are_refused_with_the_cure)
 		cr_expect(strstr(text, refused[i].says) != NULL, "%s: %s", refused[i].url, text);
 		cr_expect_null(strchr(text, '\n'));
 	}
+}
+
+/* Each fault of a URL, all in the one line. */
+static const struct {
+	const char *url;
+	const char *says[4];
+} many[] = {
+	{"csv:-?fields=foo,bar&zork=1&rotate=x",
+	 {"no option \"zork\"", "rotate=x is wrong", "no element \"foo\"", "no element \"bar\""}},
+	{"ipfix://h:0?mtu=1&rate=x", {"port \"0\" is wrong", "mtu=1 is wrong", "rate=x is wrong"}},
+	{"json://h?biflow=maybe&names=x", {"writes a file", "biflow=maybe", "names=x"}},
+	{"netflow5://?domain=256", {"no host", "0 to 255"}},
+	{"json:-?rotate=5&biflow", {"name=value", "standard output cannot rotate"}},
+};
+
+Test(url, all_faults_are_told_at_once)
+{
+	const struct exporter_conf conf = {.replay = true, .sampling_n = 1};
+	for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++) {
+		cr_expect_eq(exporter_check_output(&conf, many[i].url, text, sizeof(text)),
+			     ERR_USAGE);
+		for (unsigned k = 0; k < 4 && many[i].says[k] != NULL; k++)
+			cr_expect(strstr(text, many[i].says[k]) != NULL, "%s: %s", many[i].url,
+				  text);
+		cr_expect(strstr(text, "; ") != NULL, "%s", text);
+	}
+}
+
+Test(url, outputs_are_checked_together)
+{
+	static const char *const urls[] = {"json:-", "csv:x?rotate=5", "csv:-",
+					   "null:", "json:./x"};
+	static const int results[] = {0, 0, ERR_USAGE, 0, ERR_USAGE};
+	const struct exporter_conf conf = {.outputs = urls, .outputs_count = 5, .sampling_n = 1};
+	for (unsigned i = 0; i < 5; i++)
+		cr_expect_eq(exporter_check_together(&conf, i, text, sizeof(text)), results[i],
+			     "%s: %s", urls[i], text);
 }
 
 /* The same for what only the whole output can tell. */
