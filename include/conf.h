@@ -82,7 +82,6 @@ struct conf {
 	uint64_t seed;
 	double speed;
 	enum stats_format stats;
-	int64_t connect_wait_ns;
 	enum log_level log_level;
 };
 

@@ -144,7 +144,6 @@ static int outputs_start(struct probe *p)
 		.sampling = c->sample.mode,
 		.sampling_n = c->sample.n,
 		.seed = c->seed,
-		.connect_wait_s = (double)c->connect_wait_ns / 1e9,
 		.key_has_tos = c->tos_mask != 0 && c->key_flags & KEY_TOS,
 		.ifaces = p->ifaces,
 		.ifaces_count = p->ifaces_count,

@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PCAPS = os.environ.get("WEIR_PCAPS", os.path.join(TOP, "..", "shared", "pcaps"))
+PCAPS = os.environ.get("WEIR_PCAPS") or os.path.join(TOP, "..", "shared", "pcaps")
 OPTIONS = [
     [],
     ["--decapsulate", "all", "-w", "2"],
@@ -69,10 +69,10 @@ def main():
     port = sink.getsockname()[1]
     hostile = os.path.join(PCAPS, "hostile")
     own = os.path.join(TOP, "pcaps")
-    if not os.path.isdir(hostile):
-        print("hostile: SKIPPED, no real captures at WEIR_PCAPS (%s)" % PCAPS)
-        return 0
-    files = [os.path.join(d, f) for d in (hostile, PCAPS, own) for f in sorted(os.listdir(d))
+    folders = [d for d in (hostile, PCAPS, own) if os.path.isdir(d)]
+    if PCAPS not in folders:
+        print("hostile: SKIPPED, no real captures at WEIR_PCAPS (%s); only those of pcaps/ are tried" % PCAPS)
+    files = [os.path.join(d, f) for d in folders for f in sorted(os.listdir(d))
              if ".pcap" in f or f.endswith(".snoop")]
     # the sound ones once and with every wrapper looked through; the broken ones with all options
     jobs = [(f, o) for f in files for i, o in enumerate(OPTIONS)

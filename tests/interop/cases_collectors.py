@@ -6,12 +6,12 @@ import records
 import tools
 from suite import Memo, case, each
 
-CAPTURES = ["pcpp-many-protocols.pcap", "pcpp-example.pcap", "arkime-v6-http.pcap", "pcpp-IcmpPackets.pcap",
+CAPTURES = tools.real_or_own(["pcpp-many-protocols.pcap", "pcpp-example.pcap", "arkime-v6-http.pcap", "pcpp-IcmpPackets.pcap",
             "markofu-ftp-crack.pcap", "ndpi-1kxun.pcap", "ipfixprobe-vlan.pcap", "arkime-sctp-www.pcap",
-            "sanders-icmpv6_neighbor_solicitation.pcapng", "tcpdump-dccp_partial_csum_v4_longer.pcap"]
-FEW = ["pcpp-example.pcap", "arkime-v6-http.pcap", "pcpp-IcmpPackets.pcap"]
+            "sanders-icmpv6_neighbor_solicitation.pcapng", "tcpdump-dccp_partial_csum_v4_longer.pcap"])
+FEW = tools.real_or_own(["pcpp-example.pcap", "arkime-v6-http.pcap", "pcpp-IcmpPackets.pcap"])
 FORMATS = ("netflow5", "netflow9", "ipfix")
-SAMPLED = "pcpp-example.pcap"
+SAMPLED = tools.real_or_own(["pcpp-example.pcap"])[0]
 RATES = (("systematic:3", 3), ("random:4", 4), ("systematic:100", 100), ("7", 7))
 
 memo = Memo()

@@ -48,9 +48,9 @@ def dropped(stats):
 # --- every capture, every format ---------------------------------------------------------------------------------------
 
 def captures():
-    folder = os.environ.get("WEIR_PCAPS", os.path.join(tools.TOP, "..", "shared", "pcaps"))
+    folder = os.environ["WEIR_PCAPS"]
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    return sorted(n for n in names if n.endswith((".pcap", ".pcapng")))
+    return tools.real_or_own(sorted(n for n in names if n.endswith((".pcap", ".pcapng"))))
 
 
 @each(*[(pcap, wire) for pcap in captures() for wire in WIRES])

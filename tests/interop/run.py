@@ -3,7 +3,8 @@
 
     run.py [--weir PATH] [--pcaps DIR] [-k TEXT] [-j N] [-v]
 
-Exit 0 when every case passed. The closing line is `N passed, N failed`. See README.md here.
+Exit 0 when no case failed. The closing line is `N passed, N failed`, and how many were skipped where the real captures
+are not there. See README.md here.
 """
 import argparse
 import os
@@ -20,7 +21,7 @@ import tools  # noqa: E402
 def arguments():
     parser = argparse.ArgumentParser(description="weir against real collectors")
     parser.add_argument("--weir", default=os.path.join(tools.TOP, "weir"), help="the probe (default: ./weir of this tree)")
-    parser.add_argument("--pcaps", default=os.environ.get("WEIR_PCAPS", os.path.join(tools.TOP, "..", "shared", "pcaps")),
+    parser.add_argument("--pcaps", default=os.environ.get("WEIR_PCAPS") or os.path.join(tools.TOP, "..", "shared", "pcaps"),
                         help="the captures (default: $WEIR_PCAPS, else ../shared/pcaps beside this tree)")
     parser.add_argument("-k", default="", metavar="TEXT", help="only cases with TEXT in their name")
     parser.add_argument("-j", type=int, default=4, metavar="N", help="cases at a time")
@@ -35,10 +36,12 @@ def main():
     import cases_tools, cases_collectors, cases_wire, cases_files, cases_edge  # noqa: E401,F401  each adds its cases to the suite
     bench = tools.Bench(os.path.abspath(options.weir), os.path.abspath(options.pcaps))
     try:
-        passed, failed = suite.run(bench, options.k, options.j, options.v)
+        passed, failed, skipped = suite.run(bench, options.k, options.j, options.v)
     finally:
         bench.close()
-    print("%d passed, %d failed" % (passed, failed))
+    if skipped:
+        print("interop: SKIPPED, no real captures at WEIR_PCAPS (%s): %d cases" % (options.pcaps, skipped))
+    print("%d passed, %d failed%s" % (passed, failed, ", %d skipped" % skipped if skipped else ""))
     return 1 if failed or not passed else 0
 
 

@@ -53,13 +53,17 @@ class Memo:
 
 
 def run(bench, pattern, workers, verbose):
-    """Runs the cases whose name has the pattern in it; returns (passed, failed)."""
+    """Runs the cases whose name has the pattern in it; returns (passed, failed, skipped)."""
     chosen = [(name, function) for name, function in CASES if pattern in name]
-    passed = failed = 0
+    passed = failed = skipped = 0
     pool = concurrent.futures.ThreadPoolExecutor(workers)
     try:
         for name, error, seconds in pool.map(lambda item: _run_one(bench, *item), chosen):
-            if error is None:
+            if isinstance(error, tools.Skipped):
+                skipped += 1
+                if verbose:
+                    print("SKIPPED %s: %s" % (name, error), flush=True)
+            elif error is None:
                 passed += 1
                 if verbose:
                     print("ok   %s (%.1f s)" % (name, seconds), flush=True)
@@ -70,7 +74,7 @@ def run(bench, pattern, workers, verbose):
         pool.shutdown(wait=False, cancel_futures=True)
         bench.end_children()
         pool.shutdown()
-    return passed, failed
+    return passed, failed, skipped
 
 
 def _run_one(bench, name, function):
@@ -78,6 +82,8 @@ def _run_one(bench, name, function):
     try:
         function(bench)
         error = None
+    except tools.Skipped as skipped:
+        error = skipped
     except (records.Differ, tools.Failed, tools.Missing) as expected:
         error = "%s: %s" % (type(expected).__name__, expected)
     except Exception:

@@ -296,7 +296,7 @@ def opens_anew(ip):
 # --- records out ----------------------------------------------------------------------------
 
 def record_json(flow, reason):
-    """A biflow record with the names of INTERFACES.md. What does not apply is left out."""
+    """A biflow record with the names of weir's json. What does not apply is left out."""
     key, (forward, reverse) = flow.key, flow.record.sides
     source, source_port, destination, destination_port = key.ends
     times = forward if forward.packets else reverse

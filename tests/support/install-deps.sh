@@ -4,6 +4,7 @@
 #   build   compile weir with everything it can have
 #   demo    build, and a collector to show it to
 #   test    demo, and what the test suites use
+#   dev     what make lint and make format use
 #
 # A run that finds nothing missing changes nothing and needs no rights. Some of these packages bring
 # daemons (nfdump, pmacct): none is started by the installation, and what it enabled is disabled.
@@ -18,7 +19,6 @@ build libc6-dev                             C library headers
 build pkg-config|pkgconf                    finds libraries
 build libpcap-dev                           pcap inputs and filters
 build libevent-dev                          event loop
-build libssl-dev                            TLS and DTLS outputs
 build libcbor-dev                           CBOR output
 build libconfuse-dev                        configuration file
 build libxxhash-dev                         hashing
@@ -41,6 +41,8 @@ test  mandoc                                manual page lint
 test  man-db                                manual page display
 test  groff                                 manual page formatting
 test  procps                                ps
+dev   cppcheck                              make lint
+dev   clang-format                          make format
 END
 }
 
@@ -50,12 +52,13 @@ group_members() {
 	build) echo build ;;
 	demo)  echo build demo ;;
 	test)  echo build demo test ;;
+	dev)   echo dev ;;
 	*)     return 1 ;;
 	esac
 }
 
 usage() {
-	echo "usage: install-deps.sh build|demo|test ..." >&2
+	echo "usage: install-deps.sh build|demo|test|dev ..." >&2
 	exit 2
 }
 

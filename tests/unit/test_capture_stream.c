@@ -9,13 +9,11 @@
 static void put_noise(struct bytes *b, size_t n)
 {
 	static uint32_t x = 1;
-	uint8_t *noise = calloc(1, n + 1);
+	uint8_t *at = put_room(b, n);
 	for (size_t i = 0; i < n; i++) {
 		x = x * 1664525 + 1013904223;
-		noise[i] = (uint8_t)(x >> 24);
+		at[i] = (uint8_t)(x >> 24);
 	}
-	put(b, noise, n);
-	free(noise);
 }
 
 /* A pcap of `n` records whose lengths vary from 40 bytes up to `longest`; the first byte of each

@@ -24,24 +24,29 @@ struct bytes {
 	bool big;
 };
 
-static inline void put(struct bytes *b, const void *src, size_t n)
+/* Room for `n` bytes more, which count as put. They are not set. */
+static inline uint8_t *put_room(struct bytes *b, size_t n)
 {
 	if (b->room < b->n + n) {
 		b->room = 2 * (b->n + n);
 		b->at = realloc(b->at, b->room);
 		cr_assert_not_null(b->at);
 	}
-	if (n > 0)
-		memcpy(b->at + b->n, src, n);
 	b->n += n;
+	return b->at + b->n - n;
+}
+
+static inline void put(struct bytes *b, const void *src, size_t n)
+{
+	if (n > 0)
+		memcpy(put_room(b, n), src, n);
 }
 
 static inline void put_uint(struct bytes *b, uint64_t v, unsigned size)
 {
-	for (unsigned i = 0; i < size; i++) {
-		uint8_t byte = (uint8_t)(v >> 8 * (b->big ? size - 1 - i : i));
-		put(b, &byte, 1);
-	}
+	uint8_t *at = put_room(b, size);
+	for (unsigned i = 0; i < size; i++)
+		at[i] = (uint8_t)(v >> 8 * (b->big ? size - 1 - i : i));
 }
 
 static inline void put8(struct bytes *b, uint8_t v)
@@ -62,8 +67,9 @@ static inline void put32(struct bytes *b, uint32_t v)
 /* `n` bytes that count up from `first`. */
 static inline void put_count(struct bytes *b, size_t n, uint8_t first)
 {
+	uint8_t *at = put_room(b, n);
 	for (size_t i = 0; i < n; i++)
-		put8(b, (uint8_t)(first + i));
+		at[i] = (uint8_t)(first + i);
 }
 
 static inline void bytes_free(struct bytes *b)

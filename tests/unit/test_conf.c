@@ -262,7 +262,6 @@ Test(conf, defaults_are_those_of_the_metering_rules)
 	cr_assert_eq(conf.decap_flags, 0);
 	cr_assert_eq(conf.sample.mode, SAMPLING_NONE);
 	cr_assert_eq(conf.sample.n, 1);
-	cr_assert_eq(conf.connect_wait_ns, 30 * NS_PER_S);
 	cr_assert_eq(conf.action, CONF_RUN);
 }
 

@@ -1,4 +1,4 @@
-/* Flow records as JSON lines, against lines written by hand from INTERFACES.md. */
+/* Flow records as JSON lines, against lines written by hand. */
 #include <arpa/inet.h>
 
 #include "../../exporter/format/text.h"
