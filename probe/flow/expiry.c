@@ -221,6 +221,6 @@ void table_evict(struct flow_table *t, int64_t clock_ns)
 		find_victims(t);
 		n = t->victim[--t->victims];
 	}
-	if (entry_settle(t, n, clock_ns, SETTLE_PACKET))
+	if (entry_settle(t, n, clock_ns, SETTLE_SWEEP))
 		entry_end(t, n, FLOW_END_RESOURCES, clock_ns);
 }

@@ -201,7 +201,7 @@ static void evict_from_probe(struct flow_table *t, uint64_t hash, int64_t clock_
 		for (unsigned s = 0; s < BUCKET_SLOTS; s++)
 			if (entry_arrival(t, t->bucket[b].entry[s]) < entry_arrival(t, victim))
 				victim = t->bucket[b].entry[s];
-	if (entry_settle(t, victim, clock_ns, SETTLE_PACKET))
+	if (entry_settle(t, victim, clock_ns, SETTLE_SWEEP))
 		entry_end(t, victim, FLOW_END_RESOURCES, clock_ns);
 }
 
@@ -215,7 +215,7 @@ static void make_sibling_room(struct flow_table *t, const struct match *m, int64
 	unsigned held = 0;
 	for (unsigned i = 0; i < m->siblings; i++) {
 		uint32_t n = m->sibling[i];
-		if (!entry_settle(t, n, clock_ns, SETTLE_PACKET))
+		if (!entry_settle(t, n, clock_ns, SETTLE_SWEEP))
 			continue;
 		held++;
 		if (victim == ENTRY_NONE) {

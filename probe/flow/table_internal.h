@@ -140,8 +140,9 @@ void table_remove(struct flow_table *t, uint32_t number);
 void record_send(struct flow_table *t, uint32_t number, enum flow_end reason, int64_t clock_ns);
 
 enum settle_how {
-	SETTLE_PACKET, /* the contract: active is due at its very instant */
-	SETTLE_SWEEP,  /* a moment later, so that a deadline on the same instant can be seen first */
+	SETTLE_PACKET, /* for the flow a packet would join: active is due at its very instant */
+	SETTLE_SWEEP,  /* for any other: a moment later, so that a deadline on the same instant can be
+	                * seen first, whether or not somebody looked at that instant */
 };
 
 /* Does what is due on a flow, in the order of falling due. False when the flow has ended. expiry.c */
