@@ -69,7 +69,7 @@ deps-build deps-demo deps-test:
 
 # ---- unit tests ----------------------------------------------------------------------------------
 # Criterion loses the exit code of a leak: LeakSanitizer's reports go to files, which must not be there.
-$(B)/unit/%: tests/unit/%.c $(B)/libweir.a $(wildcard tests/support/*.h)
+$(B)/unit/%: tests/unit/%.c $(B)/libweir.a $(wildcard tests/support/*.h tests/unit/*.h tests/unit/*.def)
 	@echo "  TEST  $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -Wno-missing-prototypes -Wno-conversion $(call PKG,--cflags) -Itests/support \

@@ -35,6 +35,7 @@ struct frag_cache {
 	struct train *train; /* FRAG_TRAINS of them */
 	uint32_t *head;      /* as many chains, 1 + index, 0 = empty */
 	uint32_t hand;       /* the oldest: next to be overwritten */
+	uint64_t stored;     /* trains since the last clear, which left the hand at 0 */
 };
 
 #define TRAIN_BYTES (FRAG_TRAINS * sizeof(struct train))
@@ -65,13 +66,6 @@ void frag_cache_free(struct frag_cache *c)
 	pages_free(c->train, TRAIN_BYTES);
 	pages_free(c->head, HEAD_BYTES);
 	free(c);
-}
-
-void frag_cache_clear(struct frag_cache *c)
-{
-	pages_clear(c->head, HEAD_BYTES);
-	pages_clear(c->train, TRAIN_BYTES);
-	c->hand = 0;
 }
 
 static void make_key(struct frag_key *key, const struct packet *p, uint8_t iface)
@@ -110,6 +104,16 @@ static void unlink_train(struct frag_cache *c, struct train *t)
 	t->used = false;
 }
 
+void frag_cache_clear(struct frag_cache *c)
+{
+	/* costs what is held: a capture may set time back with every packet */
+	for (uint32_t i = 0; i < FRAG_TRAINS && i < c->stored; i++)
+		if (c->train[i].used)
+			unlink_train(c, &c->train[i]);
+	c->hand = 0;
+	c->stored = 0;
+}
+
 static void remember(struct frag_cache *c, const struct frag_key *key, const struct packet *p,
 		     int64_t clock_ns)
 {
@@ -134,6 +138,7 @@ static void remember(struct frag_cache *c, const struct frag_key *key, const str
 		.used = true,
 	};
 	*chain = c->hand + 1;
+	c->stored++;
 	c->hand = (c->hand + 1) % FRAG_TRAINS;
 }
 

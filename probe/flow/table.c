@@ -497,17 +497,24 @@ void flow_table_free(struct flow_table *t)
 
 void flow_table_flush(struct flow_table *t, int64_t clock_ns)
 {
+	/* A full index is emptied at once; a few flows are taken out one by one, since the cost must
+	 * be what is held (a capture may set time back with every packet). */
+	const bool few = t->held < t->buckets / 8;
 	for (uint32_t n = 0; n < t->high && t->held > 0; n++) {
-		if (!(t->entry[n].state & STATE_HELD))
+		if (!(t->entry[n].state & STATE_HELD) ||
+		    !entry_settle(t, n, clock_ns, SETTLE_PACKET))
 			continue;
-		if (entry_settle(t, n, clock_ns, SETTLE_PACKET))
+		if (few)
+			entry_end(t, n, FLOW_END_FORCED, clock_ns);
+		else
 			record_send(t, n, FLOW_END_FORCED, clock_ns);
 	}
-	/* Emptied at once, not entry by entry; no flow is left to inherit a place in the wheel. */
+	if (!few)
+		pages_clear(t->bucket, bucket_bytes(t));
+	t->held = 0;
+	/* no flow is left to inherit a place in the wheel */
 	for (uint32_t n = 0; n < t->high; n++)
 		t->entry[n].state = 0;
-	pages_clear(t->bucket, bucket_bytes(t));
-	t->held = 0;
 	t->high = 0;
 	t->free = ENTRY_NONE;
 	t->hand = 0;
