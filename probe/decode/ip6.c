@@ -106,8 +106,10 @@ static enum layer walk_extensions(struct decode *d)
 		}
 		const enum ext_kind kind = ext_kind[pkt->ip_proto];
 		const uint8_t *header = rd_peek(&d->rd, EXT_MIN);
-		if (header == NULL || rd_take(&d->rd, ext_size(kind, header[1])) == NULL)
+		if (header == NULL)
 			return decode_done(d);
+		/* its first bytes name the next header, even where a snapshot ends inside it */
+		rd_skip(&d->rd, ext_size(kind, header[1]));
 		pkt->ip_proto = header[0];
 		if (kind == EXT_FRAGMENT && fragment_is_later(pkt, header))
 			return decode_done(d);
