@@ -52,6 +52,13 @@ struct packet {
 	uint8_t mac_store[12];
 };
 
+/* Is the upper-layer protocol ICMP of the packet's own IP version? 58 in IPv4 and 1 in IPv6 are
+ * protocols like any other. */
+static inline bool packet_is_icmp(const struct packet *p)
+{
+	return p->ip_proto == (p->ip_version == 6 ? 58 : 1);
+}
+
 /* What decode made of a packet. */
 struct fate {
 	uint8_t counter; /* COUNTER_METERED, or the finest row: its parent is counted by the caller */

@@ -30,6 +30,8 @@ enum { ICMP_TYPE_CODE_SIZE = 2 };
 /* False when the bytes are not there. */
 static bool fill_icmp(struct decode *d)
 {
+	if (!packet_is_icmp(d->pkt))
+		return true;
 	const uint8_t *header = rd_peek(&d->rd, ICMP_TYPE_CODE_SIZE);
 	if (header == NULL)
 		return false;

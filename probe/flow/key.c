@@ -140,7 +140,7 @@ unsigned flow_key_make(struct flow_key *key, const struct packet *p, uint8_t ifa
 		       uint32_t key_flags)
 {
 	struct parts parts = {.meta = p->ip_version == 6 ? KEY_META_IPV6 : 0};
-	if ((p->ip_proto == PROTO_ICMP || p->ip_proto == PROTO_ICMP6) && key_flags & KEY_PORTS)
+	if (packet_is_icmp(p) && key_flags & KEY_PORTS)
 		arrange_icmp(&parts, p);
 	else
 		arrange(&parts, p, key_flags);
@@ -159,7 +159,7 @@ bool flow_key_turns(const struct flow_key *key, const struct packet *p, unsigned
 	if (key->meta & KEY_META_PAIR)
 		return side == 1;
 	/* Ports taken out of the key: a reply still is a reply. */
-	if (p->ip_proto != PROTO_ICMP && p->ip_proto != PROTO_ICMP6)
+	if (!packet_is_icmp(p))
 		return false;
 	const struct icmp_pair *pair =
 		p->flags & PACKET_PORTS ? find_pair(p->ip_proto, p->dport) : NULL;
