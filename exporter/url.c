@@ -64,7 +64,7 @@ static const struct scheme schemes[] = {
 };
 /* clang-format on */
 
-/* Outputs of INTERFACES.md that this version does not have yet. */
+/* Outputs that this version does not have yet. */
 static const char *const later_schemes[] = {
 	"ipfix+tcp", "ipfix+tls", "ipfix+dtls", "ipfix+sctp", "json+tcp",
 	"json+tls",  "syslog",	  "syslog+tcp", "syslog+tls", "kafka",
@@ -108,7 +108,7 @@ static const struct option options[URL_OPTION_COUNT] = {
 			"seconds (rotate=300) or a size (rotate=64MiB)"},
 };
 
-/* Options of INTERFACES.md that no output of this version has. */
+/* Options that no output of this version has. */
 static const char *const later_options[] = {
 	"filter",	"anonymise", "spool", "spool-size", "spool-rate", "resend",
 	"connect-wait", "ca",	     "cert",  "key",	    "peer-name",  "verify",

@@ -33,7 +33,7 @@ struct exporter_iface {
 
 /* Everything the exporter needs to know of the run; copied where kept. */
 struct exporter_conf {
-	const char *const *outputs;   /* URLs as of INTERFACES.md */
+	const char *const *outputs;   /* URLs as of weir(8) */
 	unsigned outputs_count;
 	unsigned workers;             /* queues to make */
 	bool replay;                  /* packet clock drives everything, nothing is dropped for pace */

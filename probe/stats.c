@@ -1,4 +1,4 @@
-/* The books, as text for people and as JSON for programs (INTERFACES.md). */
+/* The books, as text for people and as JSON for programs (weir(8)). */
 #include <stdio.h>
 #include <unistd.h>
 
