@@ -169,11 +169,9 @@ static void sweep(struct worker *w, int64_t clock_ns)
 }
 
 /* Sweeps are a matter of the clock alone, so that batches do not decide what leaves when. */
-#define SWEEP_SHIFT 28
-
 static inline void sweep_if_time(struct worker *w, int64_t clock_ns)
 {
-	uint64_t tick = (uint64_t)clock_ns >> SWEEP_SHIFT;
+	uint64_t tick = (uint64_t)clock_ns >> FLOW_TICK_SHIFT;
 	if (__builtin_expect(tick != w->sweep_tick, 0)) {
 		w->sweep_tick = tick;
 		sweep(w, clock_ns);

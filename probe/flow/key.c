@@ -11,6 +11,7 @@
 
 #include "conf.h"
 #include "err.h"
+#include "splitmix.h"
 #include "wire.h"
 
 enum {
@@ -193,15 +194,6 @@ uint64_t flow_key_sample(const struct flow_key *key, const struct flow_secret *s
 	memset(k.mac, 0, sizeof(k.mac));
 	/* The table's hash of the same bytes must not decide who is sampled: another length. */
 	return XXH3_64bits_withSecret(&k, FLOW_KEY_FULL_BYTES, secret->bytes, FLOW_SECRET_BYTES);
-}
-
-/* splitmix64: one 64-bit state, full period; the usual way to widen a seed. */
-static uint64_t splitmix64(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15u;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
 }
 
 void flow_secret_from_seed(struct flow_secret *secret, uint64_t seed)

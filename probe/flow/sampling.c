@@ -5,6 +5,7 @@
  */
 #include "flow/sampling.h"
 
+#include "splitmix.h"
 #include "tstamp.h"
 
 void sampler_init(struct sampler *s, enum sampling_mode mode, uint32_t n, uint64_t rate_cap,
@@ -27,15 +28,6 @@ void sampler_restart(struct sampler *s)
 	s->cap_slot = 0;
 }
 
-/* splitmix64, seeded: the same packets every time. */
-static uint64_t next_random(struct sampler *s)
-{
-	uint64_t z = s->random += 0x9e3779b97f4a7c15u;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
-
 static bool is_picked(struct sampler *s)
 {
 	switch (s->mode) {
@@ -45,7 +37,7 @@ static bool is_picked(struct sampler *s)
 		s->left = s->n;
 		return true;
 	case SAMPLING_RANDOM:
-		return next_random(s) <= s->threshold;
+		return splitmix64(&s->random) <= s->threshold;
 	default:
 		return true;
 	}

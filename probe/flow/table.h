@@ -27,6 +27,9 @@
 
 struct flow_table;
 
+/* Ticks of the wheel are 2^28 ns, 0.27 s: more often than once a tick a sweep finds nothing. */
+#define FLOW_TICK_SHIFT 28
+
 /* Most flows of one 5-tuple and interface held at once (METERING.md §5). */
 #define FLOW_SIBLINGS_MAX 8
 

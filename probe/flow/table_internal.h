@@ -10,9 +10,6 @@
 
 #define ENTRY_NONE UINT32_MAX
 
-/* Ticks of the wheel: 2^28 ns, 0.27 s. */
-#define TICK_SHIFT 28
-
 enum {
 	TCP_FIN = 0x01,
 	TCP_SYN = 0x02,
@@ -121,7 +118,7 @@ struct flow_table {
 
 static inline uint64_t tick_of(int64_t ns)
 {
-	return (uint64_t)ns >> TICK_SHIFT;
+	return (uint64_t)ns >> FLOW_TICK_SHIFT;
 }
 
 /* Arrival of the flow's last packet. In order it is the last packet's own time. */
