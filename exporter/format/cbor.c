@@ -1,15 +1,14 @@
 /*
- * CBOR (RFC 8949) as a sequence (RFC 8742): a map a record, one after the other with nothing
- * between. Keys and values are those of the JSON output, texts as texts and numbers as unsigned
- * integers, so that the two are equal when compared; libcbor's streaming encoder makes the heads.
- * Keys are encoded once, at start.
+ * CBOR bodies (RFC 8949): a map a record. Keys and values are those of the JSON output, texts as
+ * texts and numbers as unsigned integers, so that the two are equal when compared; libcbor's
+ * streaming encoder makes the heads. Keys are encoded once, at start.
  */
 #include <cbor.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "body.h"
 #include "err.h"
-#include "format.h"
 #include "text.h"
 
 enum {
@@ -23,11 +22,9 @@ struct cbor_step {
 	uint8_t key[KEY_MAX];
 };
 
-struct cbor_encoder {
-	struct encoder base;
-	struct field_list list;
+struct cbor_fields {
+	struct body base;
 	struct cbor_step step[FIELD_LIST_MAX];
-	size_t record_max;
 };
 
 static uint8_t *put_text(uint8_t *p, const char *text, size_t len)
@@ -37,38 +34,32 @@ static uint8_t *put_text(uint8_t *p, const char *text, size_t len)
 	return p + len;
 }
 
-static void compile(struct cbor_encoder *c)
+static void compile(struct cbor_fields *c)
 {
-	c->record_max = HEAD_MAX;
-	for (unsigned i = 0; i < c->list.count; i++) {
+	c->base.max = HEAD_MAX;
+	for (unsigned i = 0; i < c->base.list.count; i++) {
 		struct cbor_step *step = &c->step[i];
 		char name[FIELD_NAME_MAX];
-		unsigned len = field_name(c->list.ref[i], name);
-		step->value = text_step_make(c->list.ref[i]);
+		unsigned len = field_name(c->base.list.ref[i], name);
+		step->value = text_step_make(c->base.list.ref[i]);
 		step->key_len = (uint8_t)(put_text(step->key, name, len) - step->key);
-		c->record_max += step->key_len + TEXT_VALUE_MAX + HEAD_MAX;
+		c->base.max += step->key_len + TEXT_VALUE_MAX + HEAD_MAX;
 	}
 }
 
-static int cbor_open(const struct encoder_conf *conf, struct errtext *e,
-		     struct encoder **ret_encoder)
+static int cbor_open(const struct url_spec *spec, struct errtext *e, struct body **ret_body)
 {
-	struct cbor_encoder *c = calloc(1, sizeof(*c));
+	struct cbor_fields *c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		return ERR_NOMEM;
-	int err = field_list_choose(conf->spec->fields, IN_TEXT, conf->spec->biflow, e, &c->list);
+	int err = field_list_choose(spec->fields, IN_TEXT, spec->biflow, e, &c->base.list);
 	if (err != 0) {
 		free(c);
 		return err;
 	}
 	compile(c);
-	*ret_encoder = &c->base;
+	*ret_body = &c->base;
 	return 0;
-}
-
-static bool cbor_wants(const struct encoder *enc, struct field_ref ref)
-{
-	return field_list_has(&((const struct cbor_encoder *)enc)->list, ref);
 }
 
 static uint8_t *put_value(uint8_t *p, const struct text_step *step, const struct flow_record *r)
@@ -80,36 +71,26 @@ static uint8_t *put_value(uint8_t *p, const struct text_step *step, const struct
 	return put_text(p, text, (size_t)(end - text));
 }
 
-static void cbor_record(struct encoder *enc, const struct flow_record *r, struct pkt_time now)
+static uint8_t *cbor_put(const struct body *body, const struct flow_record *r, uint8_t *p)
 {
-	(void)now;
-	struct cbor_encoder *c = (struct cbor_encoder *)enc;
-	struct transport *t = enc->transport;
+	const struct cbor_fields *c = (const struct cbor_fields *)body;
 	const unsigned shape = flow_shape(r);
 	unsigned present = 0;
-	for (unsigned i = 0; i < c->list.count; i++)
+	for (unsigned i = 0; i < body->list.count; i++)
 		present += (c->step[i].value.needs & ~shape) == 0;
-	uint8_t *start = t->ops->reserve(t, c->record_max);
-	uint8_t *p = start + cbor_encode_map_start(present, start, HEAD_MAX);
-	for (unsigned i = 0; i < c->list.count; i++) {
+	p += cbor_encode_map_start(present, p, HEAD_MAX);
+	for (unsigned i = 0; i < body->list.count; i++) {
 		const struct cbor_step *step = &c->step[i];
 		if (step->value.needs & ~shape)
 			continue;
 		memcpy(p, step->key, step->key_len);
 		p = put_value(p + step->key_len, &step->value, r);
 	}
-	t->ops->commit(t, (size_t)(p - start), 1);
+	return p;
 }
 
-static void cbor_close(struct encoder *enc)
-{
-	free(enc);
-}
-
-const struct format_ops cbor_format = {
+const struct body_ops cbor_body = {
 	.name = "cbor",
 	.open = cbor_open,
-	.wants = cbor_wants,
-	.record = cbor_record,
-	.close = cbor_close,
+	.put = cbor_put,
 };

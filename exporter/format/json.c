@@ -1,7 +1,6 @@
 /*
- * JSON Lines: an object a record, keys from the element table. Keys and their punctuation are
- * made once, at start; a record is copied keys and hand-written values into the transport's
- * buffer, whose room is asked for once.
+ * JSON bodies: an object a record, keys from the element table. Keys and their punctuation are
+ * made once, at start; a record is copied keys and hand-written values, into room for the longest.
  *
  * names=ecs writes Elastic Common Schema names as dotted keys. An element without one is under
  * "ipfix."; the reverse of source.packets and source.bytes is destination's. "@timestamp", which
@@ -11,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "body.h"
 #include "err.h"
-#include "format.h"
 #include "text.h"
 
 /* "ipfix." and a name; with quotes, comma and colon around it. */
@@ -25,10 +24,8 @@ struct json_step {
 	char key[KEY_MAX]; /* ,"name": and the opening quote of a string */
 };
 
-struct json_encoder {
-	struct encoder base;
-	struct field_list list;
-	size_t record_max;
+struct json_fields {
+	struct body base;
 	bool timestamp;
 	unsigned count;
 	struct json_step step[FIELD_LIST_MAX];
@@ -70,12 +67,13 @@ static void ecs_key(struct field_ref ref, char *buf, size_t size)
 	}
 }
 
-static void compile(struct json_encoder *j, enum url_names names)
+static void compile(struct json_fields *j, enum url_names names)
 {
-	j->record_max = sizeof("{\"@timestamp\":\"\"}\n") + TEXT_VALUE_MAX;
+	const struct field_list *list = &j->base.list;
+	j->base.max = sizeof("{\"@timestamp\":\"\"}") + TEXT_VALUE_MAX;
 	j->timestamp = names == NAMES_ECS;
-	for (j->count = 0; j->count < j->list.count; j->count++) {
-		const struct field_ref ref = j->list.ref[j->count];
+	for (j->count = 0; j->count < list->count; j->count++) {
+		const struct field_ref ref = list->ref[j->count];
 		struct json_step *step = &j->step[j->count];
 		char name[ECS_NAME_MAX];
 		step->value = text_step_make(ref);
@@ -87,29 +85,23 @@ static void compile(struct json_encoder *j, enum url_names names)
 		}
 		step->key_len = (uint16_t)snprintf(step->key, sizeof(step->key), ",\"%s\":%s", name,
 						   step->value.quoted ? "\"" : "");
-		j->record_max += step->key_len + TEXT_VALUE_MAX;
+		j->base.max += step->key_len + TEXT_VALUE_MAX;
 	}
 }
 
-static int json_open(const struct encoder_conf *conf, struct errtext *e,
-		     struct encoder **ret_encoder)
+static int json_open(const struct url_spec *spec, struct errtext *e, struct body **ret_body)
 {
-	struct json_encoder *j = calloc(1, sizeof(*j));
+	struct json_fields *j = calloc(1, sizeof(*j));
 	if (j == NULL)
 		return ERR_NOMEM;
-	int err = field_list_choose(conf->spec->fields, IN_TEXT, conf->spec->biflow, e, &j->list);
+	int err = field_list_choose(spec->fields, IN_TEXT, spec->biflow, e, &j->base.list);
 	if (err != 0) {
 		free(j);
 		return err;
 	}
-	compile(j, conf->spec->names);
-	*ret_encoder = &j->base;
+	compile(j, spec->names);
+	*ret_body = &j->base;
 	return 0;
-}
-
-static bool json_wants(const struct encoder *enc, struct field_ref ref)
-{
-	return field_list_has(&((const struct json_encoder *)enc)->list, ref);
 }
 
 static char *put_step(char *p, const struct json_step *step, const struct flow_record *r)
@@ -121,13 +113,11 @@ static char *put_step(char *p, const struct json_step *step, const struct flow_r
 	return p;
 }
 
-static void json_record(struct encoder *enc, const struct flow_record *r, struct pkt_time now)
+static uint8_t *json_put(const struct body *body, const struct flow_record *r, uint8_t *at)
 {
-	(void)now;
-	struct json_encoder *j = (struct json_encoder *)enc;
-	struct transport *t = enc->transport;
+	const struct json_fields *j = (const struct json_fields *)body;
 	const unsigned shape = flow_shape(r);
-	char *start = (char *)t->ops->reserve(t, j->record_max);
+	char *start = (char *)at;
 	char *p = start;
 	if (j->timestamp) {
 		p = text_str(p, ",\"@timestamp\":\"");
@@ -141,19 +131,11 @@ static void json_record(struct encoder *enc, const struct flow_record *r, struct
 		p++;  /* nothing chosen is known: an empty object */
 	*start = '{'; /* where the first key's comma is */
 	*p++ = '}';
-	*p++ = '\n';
-	t->ops->commit(t, (size_t)(p - start), 1);
+	return (uint8_t *)p;
 }
 
-static void json_close(struct encoder *enc)
-{
-	free(enc);
-}
-
-const struct format_ops json_format = {
+const struct body_ops json_body = {
 	.name = "json",
 	.open = json_open,
-	.wants = json_wants,
-	.record = json_record,
-	.close = json_close,
+	.put = json_put,
 };
