@@ -264,6 +264,13 @@ static void workers_free(struct probe *p)
 	free(p->worker);
 }
 
+/* From here on packets are taken: who starts a probe and then traffic waits for these lines. */
+static void say_watching(const struct probe *p)
+{
+	for (unsigned i = 0; p->live && i < p->conf->inputs.count; i++)
+		log_info("capture", "watching input=%s", p->conf->inputs.item[i]);
+}
+
 static int workers_start(struct probe *p)
 {
 	for (unsigned i = 0; i < p->workers; i++) {
@@ -271,6 +278,7 @@ static int workers_start(struct probe *p)
 		if (err != 0)
 			return err;
 	}
+	say_watching(p);
 	return 0;
 }
 
