@@ -15,7 +15,12 @@
 	X(TOO_BIG, "too_big") /* the datagram does not pass */                                     \
 	X(SEND, "send")	      /* the system refused to send */                                     \
 	X(WRITE, "write")     /* the file could not be opened or written */                        \
-	X(PACE, "pace")	      /* live: more than the pace lets through, for too long */
+	X(PACE, "pace")	      /* live: more than the pace lets through, for too long */            \
+	X(QUEUE, "queue")     /* live: the queue in memory was full */                             \
+	X(SPOOL, "spool")     /* the spool was full, or could not be written or read back */       \
+	X(AWAY, "away")	      /* the collector was not there when the run ended */                 \
+	X(UNCONFIRMED, "unconfirmed") /* sent, but the collector did not close: who knows */       \
+	X(REFUSED, "refused") /* the collector or a library refused them for what they are */
 
 enum drop_reason {
 #define X(id, text) DROP_##id,
@@ -27,11 +32,21 @@ enum drop_reason {
 typedef _Atomic uint64_t stat_t;
 
 struct output_counters {
+	stat_t records_in; /* what the direction policy made: all below add up to it */
+	stat_t filtered;   /* not this output's business: filter=, sample= */
 	stat_t records;
 	stat_t messages;
 	stat_t bytes;
 	stat_t reconnects;
 	stat_t dropped[DROP_REASON_COUNT];
+	/* Sessions: what is held now; with `recovered`, in = filtered + records + dropped + held.
+	 */
+	stat_t queued;	    /* in memory, not sent */
+	stat_t unconfirmed; /* sent, the window of resend= */
+	stat_t spooled;	    /* on disk */
+	stat_t recovered;   /* what an earlier run left on disk, counted into `in` */
+	stat_t lag_ns;	    /* age of the oldest record that was not sent */
+	_Atomic bool up;
 	_Atomic int error; /* first error that made the output fail */
 	_Atomic bool dead; /* it failed for good: nothing is tried again */
 };

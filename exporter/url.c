@@ -17,15 +17,16 @@
 #include "err.h"
 #include "fail.h"
 #include "format/format.h"
+#include "spool/spool.h"
 #include "transport/transport.h"
 
-#define BIFLOW URL_HAS(URL_BIFLOW)
-#define FIELDS URL_HAS(URL_FIELDS)
-#define DOMAIN URL_HAS(URL_DOMAIN)
-#define FILES  URL_HAS(URL_ROTATE)
-#define UDP    (URL_HAS(URL_MTU) | URL_HAS(URL_RATE))
-#define RESEND URL_HAS(URL_TEMPLATE_REFRESH)
-#define NAMES  URL_HAS(URL_NAMES)
+#define BIFLOW	  URL_HAS(URL_BIFLOW)
+#define FIELDS	  URL_HAS(URL_FIELDS)
+#define DOMAIN	  URL_HAS(URL_DOMAIN)
+#define FILES	  URL_HAS(URL_ROTATE)
+#define UDP	  (URL_HAS(URL_MTU) | URL_HAS(URL_RATE))
+#define TEMPLATES URL_HAS(URL_TEMPLATE_REFRESH)
+#define NAMES	  URL_HAS(URL_NAMES)
 
 /* Over UDP by default: what fits anywhere but in old tunnels (v5: 30 records), and a pace that an
  * nfcapd with the system's default socket buffer survives not being run for 10 ms. */
@@ -33,6 +34,13 @@
 #define MTU_V5		1500
 #define RATE_DEFAULT	100000
 #define REFRESH_DEFAULT 60
+
+/* Sessions: a third of a million records, and what Linux lets a peer's receive buffer grow to by
+ * default (tcp_rmem: 6 MiB) with some to spare. */
+#define QUEUE_DEFAULT	     (UINT64_C(64) << 20)
+#define RESEND_DEFAULT	     (UINT64_C(8) << 20)
+#define CONNECT_WAIT_DEFAULT 30
+#define SPOOL_RATE_DEFAULT   20000
 
 /* Kept in ns elsewhere: ten years are enough. */
 #define ROTATE_S_MAX (UINT64_C(10) * 366 * 86400)
@@ -44,10 +52,10 @@ static const struct scheme schemes[] = {
 	 .options = BIFLOW | UDP | DOMAIN,
 	 .mtu = MTU_V5, .rate = RATE_DEFAULT},
 	{"netflow9", &netflow9_format, &udp_transport, URL_HOST, "2055",
-	 .options = BIFLOW | FIELDS | UDP | DOMAIN | RESEND,
+	 .options = BIFLOW | FIELDS | UDP | DOMAIN | TEMPLATES,
 	 .template_refresh_s = REFRESH_DEFAULT, .mtu = MTU_DEFAULT, .rate = RATE_DEFAULT},
 	{"ipfix", &ipfix_format, &udp_transport, URL_HOST, "4739",
-	 .options = BIFLOW | FIELDS | UDP | DOMAIN | RESEND,
+	 .options = BIFLOW | FIELDS | UDP | DOMAIN | TEMPLATES,
 	 .template_refresh_s = REFRESH_DEFAULT, .mtu = MTU_DEFAULT, .rate = RATE_DEFAULT},
 	{"ipfix-file", &ipfix_file_format, &file_transport, URL_PATH,
 	 .options = BIFLOW | FIELDS | FILES | DOMAIN, .biflow = true},
@@ -75,7 +83,8 @@ enum value_kind {
 	VALUE_TEXT,   /* const char * */
 	VALUE_U32,
 	VALUE_U64,
-	VALUE_NAMES,  /* enum url_names */
+	VALUE_SIZE,   /* uint64_t bytes */
+	VALUE_CHOICE, /* uint32_t: which of `choices` */
 	VALUE_ROTATE, /* rotate_s or rotate_bytes */
 };
 
@@ -86,7 +95,14 @@ struct option {
 	uint64_t min;
 	uint64_t max;
 	const char *wants; /* what a right value is */
+	const char *const *choices;
 };
+
+/* As the enums of url.h. */
+static const char *const names_choices[] = {"iana", "ecs", NULL};
+static const char *const version_choices[] = {"1.2", "1.3", NULL};
+
+#define MEMBER(name) offsetof(struct url_spec, name)
 
 /* THE table of options. */
 static const struct option options[URL_OPTION_COUNT] = {
@@ -103,9 +119,32 @@ static const struct option options[URL_OPTION_COUNT] = {
 		      "records a second, 0 for no limit"},
 	[URL_DOMAIN] = {"domain", VALUE_U32, offsetof(struct url_spec, domain), 0, UINT32_MAX,
 			"a number from 0 to 4294967295"},
-	[URL_NAMES] = {"names", VALUE_NAMES, offsetof(struct url_spec, names), 0, 0, "iana or ecs"},
+	[URL_NAMES] = {"names", VALUE_CHOICE, offsetof(struct url_spec, names), 0, 0, "iana or ecs",
+		       names_choices},
 	[URL_ROTATE] = {"rotate", VALUE_ROTATE, 0, 1, UINT64_C(1) << 50,
 			"seconds (rotate=300) or a size (rotate=64MiB)"},
+	[URL_QUEUE] = {"queue", VALUE_SIZE, MEMBER(queue_bytes), 1 << 20, UINT64_C(1) << 40,
+		       "bytes of memory, at least 1MiB (queue=64MiB)"},
+	[URL_RESEND] = {"resend", VALUE_SIZE, MEMBER(resend_bytes), 0, UINT64_C(1) << 32,
+			"bytes, up to 4GiB (resend=8MiB)"},
+	[URL_CONNECT_WAIT] = {"connect-wait", VALUE_U32, MEMBER(connect_wait_s), 0, 86400,
+			      "seconds, 0 to 86400"},
+	[URL_SPOOL] = {"spool", VALUE_TEXT, MEMBER(spool), 0, 0, "a directory"},
+	[URL_SPOOL_SIZE] = {"spool-size", VALUE_SIZE, MEMBER(spool_bytes), 1 << 20,
+			    UINT64_C(1) << 50, "bytes on disk, at least 1MiB (spool-size=1GiB)"},
+	[URL_SPOOL_RATE] = {"spool-rate", VALUE_U64, MEMBER(spool_rate), 0, 1000000000,
+			    "records a second, 0 for no limit"},
+	[URL_CA] = {"ca", VALUE_TEXT, MEMBER(ca), 0, 0, "a PEM file of certificates to trust"},
+	[URL_CERT] = {"cert", VALUE_TEXT, MEMBER(cert), 0, 0, "a PEM file, our certificate first"},
+	[URL_KEY] = {"key", VALUE_TEXT, MEMBER(key), 0, 0, "a PEM file with our private key"},
+	[URL_PEER_NAME] = {"peer-name", VALUE_TEXT, MEMBER(peer_name), 0, 0,
+			   "the name or address in the peer's certificate"},
+	[URL_VERIFY] = {"verify", VALUE_YES_NO, MEMBER(verify), 0, 0, "yes or no"},
+	[URL_MIN_VERSION] = {"min-version", VALUE_CHOICE, MEMBER(min_version), 0, 0, "1.2 or 1.3",
+			     version_choices},
+	[URL_SOURCE] = {"source", VALUE_TEXT, MEMBER(source), 0, 0,
+			"an address of this machine, without port"},
+	[URL_DSCP] = {"dscp", VALUE_U32, MEMBER(dscp), 0, 63, "a number from 0 to 63"},
 };
 
 /* Options that no output of this version has. */
@@ -141,22 +180,43 @@ static bool read_number(const char **text, uint64_t *ret_value)
 	return true;
 }
 
-static bool read_rotate(const char *text, const struct option *o, struct url_spec *spec)
+/* A number from 1 and a unit: 64MiB. */
+static bool read_size(const char *text, uint64_t max, uint64_t *ret_bytes)
 {
 	static const struct {
 		const char *suffix;
 		unsigned shift;
 	} units[] = {{"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"B", 0}};
 	uint64_t v;
-	if (!read_number(&text, &v) || v < o->min || v > o->max)
+	if (!read_number(&text, &v))
 		return false;
-	if (*text == '\0' && v <= ROTATE_S_MAX) {
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(text, units[i].suffix) == 0 && v <= max >> units[i].shift) {
+			*ret_bytes = v << units[i].shift;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool read_rotate(const char *text, const struct option *o, struct url_spec *spec)
+{
+	const char *end = text;
+	uint64_t v;
+	if (!read_number(&end, &v) || v < o->min)
+		return false;
+	if (*end == '\0' && v <= ROTATE_S_MAX) {
 		spec->rotate_s = v;
 		return true;
 	}
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (strcmp(text, units[i].suffix) == 0 && v <= o->max >> units[i].shift) {
-			spec->rotate_bytes = v << units[i].shift;
+	return *end != '\0' && read_size(text, o->max, &spec->rotate_bytes);
+}
+
+static bool read_choice(const char *text, const struct option *o, uint32_t *ret_index)
+{
+	for (uint32_t i = 0; o->choices[i] != NULL; i++) {
+		if (strcmp(text, o->choices[i]) == 0) {
+			*ret_index = i;
 			return true;
 		}
 	}
@@ -173,9 +233,13 @@ static bool read_value(const char *text, const struct option *o, struct url_spec
 			return false;
 		*(bool *)member = strcmp(text, "yes") == 0;
 		return true;
-	case VALUE_NAMES:
-		*(enum url_names *)member = strcmp(text, "ecs") == 0 ? NAMES_ECS : NAMES_IANA;
-		return strcmp(text, "ecs") == 0 || strcmp(text, "iana") == 0;
+	case VALUE_CHOICE:
+		return read_choice(text, o, member);
+	case VALUE_SIZE:
+		if (!read_size(text, o->max, &number) || number < o->min)
+			return false;
+		*(uint64_t *)member = number;
+		return true;
 	case VALUE_TEXT:
 		if (*text == '\0')
 			return false;
@@ -300,6 +364,8 @@ static int read_host(char *rest, struct errtext *e, struct url_spec *spec)
 			return fail(e, ERR_USAGE, "port \"%s\" is wrong, it is 1 to 65535", port);
 		spec->port = port;
 	}
+	if (spec->port == NULL)
+		return fail(e, ERR_USAGE, "no port, %s wants %s://host:port", name, name);
 	if (*host == '\0')
 		return fail(e, ERR_USAGE, "no host, %s wants %s://host:port", name, name);
 	spec->host = host;
@@ -376,6 +442,12 @@ static void take_defaults(struct url_spec *spec)
 	spec->template_refresh_s = scheme->template_refresh_s;
 	spec->mtu = scheme->mtu;
 	spec->rate = scheme->rate;
+	spec->queue_bytes = QUEUE_DEFAULT;
+	spec->resend_bytes = RESEND_DEFAULT;
+	spec->connect_wait_s = CONNECT_WAIT_DEFAULT;
+	spec->spool_bytes = SPOOL_SIZE_DEFAULT;
+	spec->spool_rate = SPOOL_RATE_DEFAULT;
+	spec->verify = true;
 }
 
 static int parse(char *text, struct errtext *e, struct url_spec *spec)

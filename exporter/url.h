@@ -21,10 +21,24 @@ enum url_option {
 	URL_DOMAIN,
 	URL_NAMES,
 	URL_ROTATE,
+	URL_QUEUE,
+	URL_RESEND,
+	URL_CONNECT_WAIT,
+	URL_SPOOL,
+	URL_SPOOL_SIZE,
+	URL_SPOOL_RATE,
+	URL_CA,
+	URL_CERT,
+	URL_KEY,
+	URL_PEER_NAME,
+	URL_VERIFY,
+	URL_MIN_VERSION,
+	URL_SOURCE,
+	URL_DSCP,
 	URL_OPTION_COUNT
 };
 
-#define URL_HAS(option) (1u << (option))
+#define URL_HAS(option) (UINT64_C(1) << (option))
 
 enum url_address {
 	URL_NOTHING, /* null: */
@@ -37,14 +51,19 @@ enum url_names {
 	NAMES_ECS,
 };
 
+enum url_tls_version {
+	TLS_1_2,
+	TLS_1_3,
+};
+
 /* A kind of output: one row of the table in url.c. */
 struct scheme {
 	const char *name;
 	const struct format_ops *format;
 	const struct transport_ops *transport;
 	enum url_address address;
-	const char *port; /* default port */
-	uint32_t options; /* URL_HAS of each option it takes */
+	const char *port; /* default port; NULL: there is none, it has to be given */
+	uint64_t options; /* URL_HAS of each option it takes */
 	/* the defaults */
 	bool biflow;
 	uint32_t template_refresh_s; /* 0: once a session */
@@ -59,14 +78,31 @@ struct url_spec {
 	const char *host; /* without brackets; "" none */
 	const char *port;
 	const char *path; /* "-": standard output; "" none */
-	uint32_t given;	  /* URL_HAS of each option that was there */
+	uint64_t given;	  /* URL_HAS of each option that was there */
 	bool biflow;
 	const char *fields; /* NULL: the default list */
 	uint32_t template_refresh_s;
 	uint32_t mtu;  /* bytes of an IP packet */
 	uint64_t rate; /* records a second, 0 unlimited */
 	uint32_t domain;
-	enum url_names names;
+	uint32_t names; /* enum url_names */
+	/* sessions */
+	uint64_t queue_bytes;	 /* of memory for records not sent */
+	uint64_t resend_bytes;	 /* sent last, kept to be sent again */
+	uint32_t connect_wait_s; /* how long a replay waits for a collector that is not there */
+	const char *spool;	 /* directory; NULL: none */
+	uint64_t spool_bytes;
+	uint64_t spool_rate; /* records a second from the spool, 0 unlimited */
+	/* TLS, DTLS: paths, NULL when not given */
+	const char *ca;
+	const char *cert;
+	const char *key;
+	const char *peer_name; /* NULL: the host */
+	bool verify;
+	uint32_t min_version; /* enum url_tls_version */
+	/* sockets */
+	const char *source;    /* address to send from; NULL: the system's choice */
+	uint32_t dscp;	       /* 0 to 63 */
 	uint64_t rotate_s;     /* 0: not by time */
 	uint64_t rotate_bytes; /* 0: not by size */
 };

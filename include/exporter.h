@@ -45,18 +45,28 @@ struct exporter_conf {
 	unsigned ifaces_count;
 };
 
-/* Totals of one output. */
+/* Totals of one output. Every record is in one place:
+ * records_in + recovered = filtered + records + records_dropped + queued + unconfirmed + spooled;
+ * outputs without sessions hold no records but those of the message being built. */
 struct output_stats {
 	const char *url;         /* the exporter's, valid until exporter_free */
+	uint64_t records_in;     /* given to it; a flow counts twice where each direction is a record */
+	uint64_t filtered;       /* left out by filter= or sample= */
 	uint64_t records;        /* flow records delivered or written (one-way records count one each) */
 	uint64_t messages;       /* datagrams, messages, or files */
 	uint64_t bytes;
 	uint64_t records_dropped;
 	uint64_t reconnects;
+	uint64_t queued;         /* held in memory, not sent */
+	uint64_t unconfirmed;    /* sent, held until it is sure that they arrived (resend=) */
+	uint64_t spooled;        /* held on disk */
+	uint64_t recovered;      /* found on disk at the start */
+	int64_t lag_ns;          /* age of the oldest record that was not sent; 0: none waits */
+	bool connected;          /* a session is open; always true of outputs without one */
 	struct {
 		const char *reason; /* "ipv6", "send", "too_big" ...; NULL ends the list */
 		uint64_t records;
-	} dropped[8];
+	} dropped[16];
 	int error;               /* 0, or the first ERR_ that made the output fail */
 };
 

@@ -69,6 +69,9 @@ struct format_ops {
 	/* The session or file ends: hands everything to the transport. `last`: no other follows. */
 	void (*end)(struct encoder *enc, struct pkt_time now, bool last);
 
+	/* The session broke: forgets what is half built. NULL where nothing is kept. */
+	void (*abandon)(struct encoder *enc);
+
 	/* NULL is fine. */
 	void (*close)(struct encoder *enc);
 

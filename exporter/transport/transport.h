@@ -16,6 +16,52 @@
 #include "tstamp.h"
 
 struct event_base;
+struct transport;
+
+/*
+ * Sessions. A transport that keeps a connection has `session` operations, and its output keeps
+ * records until the transport says that they have arrived (session.c):
+ *
+ *   start ─> up ─> encoder begins (templates, sequence 0), records are encoded while room() ...
+ *            │      confirmed(n), confirmed(n) ...                      ... end ─> down(final)
+ *            └────> down: what was not confirmed is encoded anew in the next session ─> up ...
+ *
+ * The transport resolves, connects, waits and tries again by itself (resolve.h, backoff.h).
+ * Events are told from the event loop, never from inside an operation: an operation that finds
+ * the connection broken says `room` no more and lets the loop tell. The order of records in a
+ * session is the order of `commit`; confirmed and lost take from its front.
+ */
+struct session_events {
+	void *arg;
+
+	/* A session is open: what is committed from here on belongs to it. */
+	void (*up)(void *arg);
+
+	/* It had no room and has some again. */
+	void (*room)(void *arg);
+
+	/* The oldest `records` of the session that are not confirmed yet have arrived. */
+	void (*confirmed)(void *arg, uint64_t records);
+
+	/* They never will: the peer or a library refused them for what they are. */
+	void (*lost)(void *arg, uint64_t records, enum drop_reason reason);
+
+	/* The session is over, or could not be had (said after each try that fails). `final`: after
+	 * `end`, no other follows; then whatever was not confirmed has not arrived. */
+	void (*down)(void *arg, bool final);
+};
+
+struct session_ops {
+	/* Begins to connect, and goes on until `end` or `hangup`. Once, from the event loop.
+	 * `events` outlives the transport. */
+	void (*start)(struct transport *t, const struct session_events *events);
+
+	/* A session is up and takes another commit of max_message bytes. */
+	bool (*room)(const struct transport *t);
+
+	/* Lets go at once, for good: no event follows. */
+	void (*hangup)(struct transport *t);
+};
 
 /* What a transport is made from. All of it outlives the transport. */
 struct transport_conf {
@@ -53,7 +99,8 @@ struct transport_ops {
 	/* Lends `n` bytes, n <= max_message; never NULL. One loan at a time. */
 	uint8_t *(*reserve)(struct transport *t, size_t n);
 
-	/* Delivers the first `n` of them, which hold `records` flow records. */
+	/* Delivers the first `n` of them, which hold `records` flow records. Counts messages and
+	 * bytes, and records unless there are sessions: those count when they are confirmed. */
 	void (*commit)(struct transport *t, size_t n, unsigned records);
 
 	/* The export thread is about to sleep: hand over what waits in a buffer. A loan stays. */
@@ -62,7 +109,8 @@ struct transport_ops {
 	/* Enough waits: in a replay, do not encode more until resume() is called. */
 	bool (*congested)(const struct transport *t);
 
-	/* The session or file is complete. */
+	/* The session or file is complete. A session closes in order (what was committed is sent,
+	 * the peer has read it) and says down(final) when that is done. */
 	void (*end)(struct transport *t);
 
 	/* Something still waits to be sent. */
@@ -70,6 +118,8 @@ struct transport_ops {
 
 	/* Frees; what is not complete is thrown away. NULL is fine. */
 	void (*close)(struct transport *t);
+
+	const struct session_ops *session; /* NULL: it keeps no sessions */
 };
 
 extern const struct transport_ops udp_transport;
