@@ -21,6 +21,7 @@ struct raw_packet {
 	uint16_t linktype;    /* LINKTYPE_ value of the file format (tcpdump.org registry) */
 	bool swapped;         /* host-order fields inside (NULL, NFLOG) are big endian */
 	uint8_t iface;        /* logical interface, part of the key; 0 in a replay */
+	uint32_t egress;      /* ifIndex it leaves by, where a gateway's queue knows it; 0 unknown */
 };
 
 enum packet_flag {

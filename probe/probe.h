@@ -13,16 +13,26 @@
 #include "tstamp.h"
 #include "worker.h"
 
+/* A live input and the workers that share it. */
+struct live_input {
+	const char *spec;         /* conf's */
+	unsigned first_worker;    /* the team's others follow it */
+	struct capture_team team;
+};
+
 struct probe {
 	const struct conf *conf;
 	struct exporter *exporter;
 	struct worker **worker;
 	unsigned workers;        /* made */
-	struct capture **opened; /* beside the inputs: what can be opened only once, until a worker
-	                          * takes it over; else NULL */
+	struct capture **opened; /* live: a handle for each worker; a replay: beside the files, what
+	                          * can be opened only once. NULL once a worker has taken it over */
+	unsigned opened_count;
+	struct live_input *inputs; /* live */
+	unsigned inputs_count;
 	bool pipes;              /* there are such in a replay: one worker */
 	struct flow_secret secret, sample_secret;
-	struct exporter_iface *ifaces; /* live inputs; names are conf's */
+	struct exporter_iface *ifaces; /* of live inputs */
 	unsigned ifaces_count;
 	uint64_t bytes_total;    /* of all files, for the progress line; 0 unknown */
 	struct mono_time start;

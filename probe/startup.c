@@ -3,17 +3,16 @@
  * last one that started. What a step starts it puts into struct probe, and stops from there.
  */
 #include <errno.h>
-#include <net/if.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "err.h"
 #include "flow/table.h"
+#include "inputs.h"
 #include "log.h"
 #include "probe.h"
 
@@ -43,95 +42,7 @@ static void signals_stop(struct probe *p)
 		close(p->done_fd);
 }
 
-/* ---- inputs ------------------------------------------------------------------------------- */
-
-/* Opens an input, so that a wrong name or a file that is no capture is said before any output is
- * touched. What can be opened only once stays open; a plain file is opened again by each worker. */
-static int open_input(struct probe *p, const char *spec, unsigned number)
-{
-	struct capture_conf conf = {
-		.spec = spec,
-		.filter = p->conf->filter,
-		.iface = p->live ? (uint8_t)number : 0,
-		.live = p->live,
-		.stop = &p->stop.asked,
-	};
-	char text[CAPTURE_ERRBUF_SIZE];
-	struct stat st;
-	struct capture *capture;
-	int err = capture_open(&conf, text, sizeof(text), &capture);
-	if (err != 0) {
-		log_errorx("capture", "%s", text);
-		return err;
-	}
-	struct capture_stats stats;
-	capture_stats(capture, &stats);
-	p->bytes_total += stats.bytes_total;
-	if (!p->live && strcmp(spec, "-") != 0 && stat(spec, &st) == 0 && S_ISREG(st.st_mode)) {
-		capture_close(capture);
-		return 0;
-	}
-	p->opened[number] = capture;
-	p->pipes = !p->live;
-	return 0;
-}
-
-/* The name behind a scheme: "pcap:eth1" is eth1. */
-static const char *interface_of(const char *spec)
-{
-	const char *colon = strchr(spec, ':');
-	return colon != NULL ? colon + 1 : spec;
-}
-
-static void name_interface(struct probe *p, const char *spec)
-{
-	const char *name = interface_of(spec);
-	unsigned index = if_nametoindex(name);
-	if (index != 0)
-		p->ifaces[p->ifaces_count++] = (struct exporter_iface){.index = index, .name = name};
-}
-
-static const struct conf_list *inputs_of(const struct probe *p)
-{
-	return p->live ? &p->conf->inputs : &p->conf->reads;
-}
-
-static int inputs_start(struct probe *p)
-{
-	const struct conf_list *list = inputs_of(p);
-	int first = 0;
-	p->opened = calloc(list->count, sizeof(*p->opened));
-	p->ifaces = calloc(list->count, sizeof(*p->ifaces));
-	if (p->opened == NULL || p->ifaces == NULL)
-		return ERR_NOMEM;
-	for (unsigned i = 0; i < list->count; i++) {
-		int err = open_input(p, list->item[i], i);
-		if (err != 0 && first == 0)
-			first = err;
-		if (p->live)
-			name_interface(p, list->item[i]);
-	}
-	if (p->live && p->conf->workers > list->count)
-		log_warnx("startup", "a live input has one worker in this version: --workers is not heeded");
-	return first;
-}
-
-static void inputs_stop(struct probe *p)
-{
-	for (unsigned i = 0; p->opened != NULL && i < inputs_of(p)->count; i++)
-		capture_close(p->opened[i]);
-	free(p->opened);
-	free(p->ifaces);
-}
-
 /* ---- outputs ------------------------------------------------------------------------------ */
-
-static unsigned workers_wanted(const struct probe *p)
-{
-	if (p->live)
-		return p->conf->inputs.count;
-	return p->conf->workers > 0 && !p->pipes ? (unsigned)p->conf->workers : 1;
-}
 
 static int outputs_start(struct probe *p)
 {
@@ -139,7 +50,7 @@ static int outputs_start(struct probe *p)
 	struct exporter_conf conf = {
 		.outputs = (const char *const *)c->outputs.item,
 		.outputs_count = c->outputs.count,
-		.workers = workers_wanted(p),
+		.workers = inputs_workers(p),
 		.replay = !p->live,
 		.sampling = c->sample.mode,
 		.sampling_n = c->sample.n,
@@ -215,9 +126,36 @@ static uint64_t flows_per_worker(const struct probe *p, unsigned workers, bool k
 	return share < 64 ? 64 : share;
 }
 
+static struct worker_conf worker_conf_of(struct probe *p, unsigned number, unsigned workers,
+					 bool keep_macs)
+{
+	struct worker_conf conf = {
+		.number = number,
+		.workers = workers,
+		.conf = p->conf,
+		.specs = (const char *const *)p->conf->reads.item,
+		.specs_count = p->conf->reads.count,
+		.flows = flows_per_worker(p, workers, keep_macs),
+		.keep_macs = keep_macs,
+		.secret = &p->secret,
+		.sample_secret = &p->sample_secret,
+		.queue = exporter_queue(p->exporter, number),
+		.opened = p->opened,
+		.stop = &p->stop,
+		.done_fd = p->done_fd,
+	};
+	if (p->live) {
+		conf.live = true;
+		conf.specs = &inputs_of_worker(p, number)->spec;
+		conf.specs_count = 1;
+		conf.opened = &p->opened[number];
+	}
+	return conf;
+}
+
 static int workers_make(struct probe *p)
 {
-	unsigned n = workers_wanted(p);
+	unsigned n = inputs_workers(p);
 	int err = secrets_make(p);
 	if (err != 0)
 		return err;
@@ -226,28 +164,7 @@ static int workers_make(struct probe *p)
 		return ERR_NOMEM;
 	bool keep_macs = wants_macs(p);
 	for (unsigned i = 0; i < n && err == 0; i++) {
-		struct worker_conf conf = {
-			.number = i,
-			.workers = n,
-			.conf = p->conf,
-			.specs = (const char *const *)p->conf->reads.item,
-			.specs_count = p->conf->reads.count,
-			.flows = flows_per_worker(p, n, keep_macs),
-			.keep_macs = keep_macs,
-			.secret = &p->secret,
-			.sample_secret = &p->sample_secret,
-			.queue = exporter_queue(p->exporter, i),
-			.opened = p->opened,
-			.stop = &p->stop,
-			.done_fd = p->done_fd,
-		};
-		if (p->live) {
-			conf.live = true;
-			conf.iface = (uint8_t)i;
-			conf.specs = (const char *const *)&p->conf->inputs.item[i];
-			conf.specs_count = 1;
-			conf.opened = &p->opened[i];
-		}
+		struct worker_conf conf = worker_conf_of(p, i, n, keep_macs);
 		err = worker_new(&conf, &p->worker[i]);
 		if (err == 0)
 			p->workers++;
@@ -305,6 +222,7 @@ static const struct step {
 	{"flow tables", workers_make, workers_free},
 	{"books", books_start, books_stop},
 	{"export thread", export_start, export_stop},
+	{"live inputs", inputs_let_in, NULL},
 	{"workers", workers_start, workers_stop},
 };
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
@@ -332,6 +250,7 @@ int probe_run(const struct conf *conf)
 	if (p.error == 0)
 		probe_wait(&p);
 	while (started-- > 0)
-		steps[started].stop(&p);
+		if (steps[started].stop != NULL)
+			steps[started].stop(&p);
 	return p.error;
 }

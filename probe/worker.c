@@ -39,7 +39,7 @@ struct worker {
 	bool shares;             /* meters only its share */
 	uint64_t batches;
 	uint64_t bytes_done;     /* of files read to the end */
-	uint64_t dropped_done;   /* of inputs closed */
+	uint64_t unsampled_input;/* left out by the input itself, as counted so far */
 	struct mono_time pace_start; /* --speed: when the first packet was handled ... */
 	int64_t pace_first_ns;       /* ... and its time */
 	int error;
@@ -74,13 +74,23 @@ static void count_fate(struct worker *w, unsigned id)
 		count(w, (enum counter_id)c);
 }
 
+/* What a live input says of packets that never came this far. */
+static void account_input(struct worker *w, const struct capture_stats *s)
+{
+	uint64_t unsampled = s->unsampled - w->unsampled_input;
+	w->unsampled_input = s->unsampled;
+	w->counters.v[COUNTER_OBSERVED] += unsampled;
+	w->counters.v[COUNTER_UNSAMPLED] += unsampled;
+	w->counters.v[COUNTER_DROPPED] = capture_dropped(s);
+}
+
 static uint64_t bytes_read(struct worker *w)
 {
 	struct capture_stats s = {.received = 0};
 	if (w->capture != NULL)
 		capture_stats(w->capture, &s);
-	if (w->conf.live)
-		w->counters.v[COUNTER_DROPPED] = w->dropped_done + s.dropped;
+	if (w->conf.live && w->capture != NULL)
+		account_input(w, &s);
 	return w->bytes_done + s.bytes_read;
 }
 
@@ -391,17 +401,18 @@ static void note_error(struct worker *w, int err)
 		w->error = err;
 }
 
-static void read_input(struct worker *w)
+/* False when the input has ended. */
+static bool read_input(struct worker *w)
 {
 	struct raw_packet raws[BATCH];
 	uint64_t left;
 	while ((left = packets_left(w)) > 0) {
 		int n = capture_next(w->capture, raws, left < BATCH ? (unsigned)left : BATCH);
 		if (n == ERR_EOF || n == ERR_TRUNCATED || n == ERR_STOPPED)
-			return;
+			return false;
 		if (n < 0) {
 			note_error(w, n);
-			return;
+			return false;
 		}
 		if (n > 0)
 			process(w, raws, (unsigned)n);
@@ -411,21 +422,33 @@ static void read_input(struct worker *w)
 			export_queue_flush(w->conf.queue);
 		}
 	}
+	return true;
+}
+
+/* Asked to stop: meters what had arrived before. */
+static void drain_input(struct worker *w)
+{
+	struct raw_packet raws[BATCH];
+	int n = 0;
+	if (!w->conf.live || !capture_finish(w->capture))
+		return;
+	while ((n = capture_next(w->capture, raws, BATCH)) >= 0)
+		process(w, raws, (unsigned)n);
+	if (n != ERR_EOF)
+		note_error(w, n);
 }
 
 static int open_input(struct worker *w, unsigned number)
 {
-	const char *spec = w->conf.specs[number];
-	if (w->conf.opened != NULL && w->conf.opened[number] != NULL) {
-		w->capture = w->conf.opened[number];
-		w->conf.opened[number] = NULL;
+	struct capture **opened = w->conf.opened;
+	if (opened != NULL && opened[number] != NULL) {
+		w->capture = opened[number];
+		opened[number] = NULL;
 		return 0;
 	}
 	struct capture_conf conf = {
-		.spec = spec,
+		.spec = w->conf.specs[number],
 		.filter = w->conf.conf->filter,
-		.iface = w->conf.iface,
-		.live = w->conf.live,
 		.stop = &w->conf.stop->asked,
 	};
 	char text[CAPTURE_ERRBUF_SIZE];
@@ -435,13 +458,22 @@ static int open_input(struct worker *w, unsigned number)
 	return err;
 }
 
+/* An input that samples by itself must not be sampled again. */
+static void heed_sampled(struct worker *w)
+{
+	struct capture_stats s;
+	capture_stats(w->capture, &s);
+	if (s.sampled && w->sampler.mode == SAMPLING_RANDOM)
+		w->sampler.mode = SAMPLING_NONE;
+}
+
 static void close_input(struct worker *w)
 {
 	struct capture_stats s;
 	capture_stats(w->capture, &s);
 	w->bytes_done += s.bytes_read;
-	w->dropped_done += s.dropped;
-	w->counters.v[COUNTER_DROPPED] = w->conf.live ? w->dropped_done : 0;
+	if (w->conf.live)
+		account_input(w, &s);
 	capture_close(w->capture);
 	w->capture = NULL;
 }
@@ -479,7 +511,9 @@ static void *run(void *arg)
 			note_error(w, err);
 			continue;
 		}
-		read_input(w);
+		heed_sampled(w);
+		if (read_input(w))
+			drain_input(w);
 		close_input(w);
 	}
 	arrive_at_stop(w);

@@ -39,9 +39,8 @@ struct worker_conf {
 	const char *const *specs;     /* inputs of this worker, read one after the other; the caller's */
 	unsigned specs_count;
 	bool live;
-	uint8_t iface;                /* logical interface of the inputs */
 	struct capture **opened;      /* beside specs: inputs that are open already, which are taken
-	                               * over, and NULLs; or NULL. The caller's */
+	                               * over, and NULLs; or NULL. Live all are open. The caller's */
 	uint64_t flows;               /* room in its table */
 	bool keep_macs;
 	const struct flow_secret *secret;        /* of table, fragments and shares */

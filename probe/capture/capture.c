@@ -36,10 +36,26 @@ static const char *absent_scheme(const char *spec)
 	return NULL;
 }
 
-/* The row for a live specification; NULL with a line in errbuf. */
+/* The row that a live specification names, or NULL. */
+static const struct capture_ops *named_row(const char *spec)
+{
+	for (const struct capture_ops *const *ops = capture_backends; *ops != NULL; ops++)
+		if (*ops != &capture_file_ops && has_scheme(spec, (*ops)->name))
+			return *ops;
+	return NULL;
+}
+
+/* The row for a live specification that this build can serve. */
+static const struct capture_ops *live_row(const char *spec)
+{
+	const struct capture_ops *named = named_row(spec);
+	return named != NULL ? named : &capture_pcap_live_ops;
+}
+
+/* The same; NULL with a line in errbuf when it cannot. */
 static const struct capture_ops *find_live(const char *spec, char *errbuf, unsigned errsize)
 {
-	const char *absent = absent_scheme(spec);
+	const char *absent = named_row(spec) == NULL ? absent_scheme(spec) : NULL;
 	if (absent != NULL) {
 		snprintf(errbuf, errsize,
 			 "%s: '%s:' inputs are not built into this weir; try pcap:INTERFACE", spec,
@@ -51,11 +67,50 @@ static const struct capture_ops *find_live(const char *spec, char *errbuf, unsig
 			 "%s: joined ports are not built into this weir; try pcap:INTERFACE", spec);
 		return NULL;
 	}
-	for (const struct capture_ops *const *ops = capture_backends; *ops != NULL; ops++)
-		if (*ops != &capture_file_ops && has_scheme(spec, (*ops)->name))
-			return *ops;
-	return &capture_pcap_live_ops;
+	return live_row(spec);
 }
+
+/* ---- specifications -------------------------------------------------------------------------- */
+
+/* Bytes of "scheme:" at the beginning, 0 for a bare interface name. */
+static size_t scheme_size(const char *spec)
+{
+	if (named_row(spec) == NULL && absent_scheme(spec) == NULL)
+		return 0;
+	return (size_t)(strchr(spec, ':') - spec) + 1;
+}
+
+static bool prints_whole(char *buf, unsigned size, int printed)
+{
+	return size > 0 && printed >= 0 && (unsigned)printed < size && buf[0] != '\0';
+}
+
+bool capture_spec_part(const char *spec, unsigned number, char *buf, unsigned size)
+{
+	size_t scheme = scheme_size(spec);
+	const char *name = spec + scheme;
+	const char *options = name + strcspn(name, ",");
+	for (; number > 0; number--) {
+		name += strcspn(name, "+,");
+		if (*name != '+')
+			return false;
+		name++;
+	}
+	return prints_whole(buf, size,
+			    snprintf(buf, size, "%.*s%.*s%s", (int)scheme, spec,
+				     (int)strcspn(name, "+,"), name, options));
+}
+
+bool capture_spec_interface(const char *spec, char *buf, unsigned size)
+{
+	const char *name = spec + scheme_size(spec);
+	if (!live_row(spec)->port)
+		return false;
+	return prints_whole(buf, size,
+			    snprintf(buf, size, "%.*s", (int)strcspn(name, ","), name));
+}
+
+/* ---- calls that go through the row ----------------------------------------------------------- */
 
 int capture_open(const struct capture_conf *conf, char *errbuf, unsigned errsize,
 		 struct capture **ret_capture)
@@ -68,9 +123,34 @@ int capture_open(const struct capture_conf *conf, char *errbuf, unsigned errsize
 	return ops->open(conf, errbuf, errsize, ret_capture);
 }
 
+unsigned capture_workers(const char *spec, unsigned wanted)
+{
+	const struct capture_ops *ops = live_row(spec);
+	return ops->workers != NULL ? ops->workers(spec, wanted) : 1;
+}
+
+void capture_start(struct capture *capture)
+{
+	if (capture->ops->start != NULL)
+		capture->ops->start(capture);
+}
+
 int capture_next(struct capture *capture, struct raw_packet *pkts, unsigned max)
 {
 	return capture->ops->next(capture, pkts, max);
+}
+
+int capture_fd(struct capture *capture)
+{
+	return capture->ops->fd(capture);
+}
+
+bool capture_finish(struct capture *capture)
+{
+	if (capture->ops->finish == NULL)
+		return false;
+	capture->ops->finish(capture);
+	return true;
 }
 
 void capture_stats(struct capture *capture, struct capture_stats *ret_stats)
@@ -78,8 +158,23 @@ void capture_stats(struct capture *capture, struct capture_stats *ret_stats)
 	capture->ops->stats(capture, ret_stats);
 }
 
+struct capture *capture_part(struct capture *capture, unsigned number)
+{
+	if (capture->ops->part != NULL)
+		return capture->ops->part(capture, number);
+	return number == 0 ? capture : NULL;
+}
+
 void capture_close(struct capture *capture)
 {
 	if (capture != NULL)
 		capture->ops->close(capture);
+}
+
+uint64_t capture_dropped(const struct capture_stats *stats)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < CAPTURE_DROP_COUNT; i++)
+		sum += stats->drops[i];
+	return sum;
 }

@@ -29,6 +29,7 @@
 #define RING_BYTES      (16 << 20)
 #define POLL_MS         10
 #define RETRY_NS        NS_PER_S
+#define FINISH_NS       (4 * POLL_MS * NS_PER_MS)
 
 struct pcap_live {
 	struct capture base;
@@ -41,7 +42,9 @@ struct pcap_live {
 	struct chunks copies;
 	struct mono_time retry;  /* not to be opened again before */
 	uint64_t received;
-	uint64_t dropped_before; /* by handles that are closed */
+	uint64_t drops[CAPTURE_DROP_COUNT]; /* by handles that are closed */
+	bool nowait;
+	int64_t finish_ns;       /* monotonic: when to stop reading; 0 before capture_finish */
 
 	/* The batch being filled by on_packet. */
 	struct raw_packet *pkts;
@@ -178,6 +181,7 @@ static int live_init(struct pcap_live *live, const struct capture_conf *conf, ch
 	live->name = strdup(interface_of(conf->spec));
 	live->filter = filtered ? strdup(conf->filter) : NULL;
 	live->blank.iface = conf->iface;
+	live->nowait = conf->nowait;
 	uint32_t snaplen = conf->snaplen != 0 ? conf->snaplen : DEFAULT_SNAPLEN;
 	live->snaplen = (int)(snaplen < MAX_SNAPLEN ? snaplen : MAX_SNAPLEN);
 	if (live->name == NULL || (filtered && live->filter == NULL)) {
@@ -210,12 +214,14 @@ static int live_open(const struct capture_conf *conf, char *errbuf, unsigned err
 
 /* ---- packets ------------------------------------------------------------------------------- */
 
-static uint64_t handle_dropped(pcap_t *pcap)
+/* Adds what a handle has lost. */
+static void add_drops(pcap_t *pcap, uint64_t drops[CAPTURE_DROP_COUNT])
 {
 	struct pcap_stat stat;
 	if (pcap == NULL || pcap_stats(pcap, &stat) != 0)
-		return 0;
-	return (uint64_t)stat.ps_drop + stat.ps_ifdrop;
+		return;
+	drops[CAPTURE_DROP_RING] += stat.ps_drop;
+	drops[CAPTURE_DROP_NIC] += stat.ps_ifdrop;
 }
 
 /* The interface is gone, or as good as. */
@@ -223,7 +229,7 @@ static void live_lose(struct pcap_live *live)
 {
 	log_warnx("capture", "interface lost, trying again once a second: %s interface=%s",
 		  pcap_geterr(live->pcap), live->name);
-	live->dropped_before += handle_dropped(live->pcap);
+	add_drops(live->pcap, live->drops);
 	pcap_close(live->pcap);
 	live->pcap = NULL;
 	live->retry.ns = mono_now().ns + RETRY_NS;
@@ -278,11 +284,13 @@ static int live_next(struct capture *capture, struct raw_packet *pkts, unsigned 
 	struct pcap_live *live = (struct pcap_live *)capture;
 	if (max == 0) /* to libpcap, 0 packets are all there are */
 		return 0;
+	if (live->finish_ns != 0 && mono_now().ns > live->finish_ns)
+		return ERR_EOF;
 	chunks_recycle(&live->copies, NULL);
 	live->pkts = pkts;
 	live->n = 0;
 	live_fill(live, max);
-	if (live->n == 0) {
+	if (live->n == 0 && !live->nowait) {
 		live_wait(live);
 		live_fill(live, max);
 	}
@@ -290,13 +298,28 @@ static int live_next(struct capture *capture, struct raw_packet *pkts, unsigned 
 	return (int)live->n;
 }
 
+static int live_fd(struct capture *capture)
+{
+	const struct pcap_live *live = (const struct pcap_live *)capture;
+	return live->pcap != NULL ? pcap_get_selectable_fd(live->pcap) : -1;
+}
+
+/* libpcap lets go of a block that is not full only after its timeout. */
+static void live_finish(struct capture *capture)
+{
+	struct pcap_live *live = (struct pcap_live *)capture;
+	live->finish_ns = mono_now().ns + FINISH_NS;
+}
+
 static void live_stats(struct capture *capture, struct capture_stats *ret_stats)
 {
 	const struct pcap_live *live = (const struct pcap_live *)capture;
 	*ret_stats = (struct capture_stats){
 		.received = live->received,
-		.dropped = live->dropped_before + handle_dropped(live->pcap),
+		.gone = live->pcap == NULL,
 	};
+	memcpy(ret_stats->drops, live->drops, sizeof(live->drops));
+	add_drops(live->pcap, ret_stats->drops);
 }
 
 static void live_close(struct capture *capture)
@@ -307,8 +330,11 @@ static void live_close(struct capture *capture)
 
 const struct capture_ops capture_pcap_live_ops = {
 	.name = "pcap",
+	.port = true,
 	.open = live_open,
 	.next = live_next,
+	.fd = live_fd,
+	.finish = live_finish,
 	.stats = live_stats,
 	.close = live_close,
 };

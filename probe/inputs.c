@@ -1,0 +1,197 @@
+/*
+ * What the run reads: captures one after the other, or live inputs each of which a team of workers
+ * shares. All are opened before any output is touched, so that a wrong name or a file that is no
+ * capture is said first, and, live, before any worker runs, so that a team is complete before its
+ * first packet. Main thread only.
+ */
+#include "inputs.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "err.h"
+#include "log.h"
+
+/* ---- captures ------------------------------------------------------------------------------- */
+
+static int open_one(const struct capture_conf *conf, struct capture **ret_capture)
+{
+	char text[CAPTURE_ERRBUF_SIZE];
+	int err = capture_open(conf, text, sizeof(text), ret_capture);
+	if (err != 0)
+		log_errorx("capture", "%s", text);
+	return err;
+}
+
+/* What can be opened only once stays open; a plain file is opened again by each worker. */
+static int open_file(struct probe *p, unsigned number)
+{
+	const char *spec = p->conf->reads.item[number];
+	struct capture_conf conf = {
+		.spec = spec,
+		.filter = p->conf->filter,
+		.stop = &p->stop.asked,
+	};
+	struct capture_stats stats;
+	struct capture *capture;
+	struct stat st;
+	int err = open_one(&conf, &capture);
+	if (err != 0)
+		return err;
+	capture_stats(capture, &stats);
+	p->bytes_total += stats.bytes_total;
+	if (strcmp(spec, "-") != 0 && stat(spec, &st) == 0 && S_ISREG(st.st_mode)) {
+		capture_close(capture);
+		return 0;
+	}
+	p->opened[number] = capture;
+	p->pipes = true;
+	return 0;
+}
+
+static int open_files(struct probe *p)
+{
+	int first = 0;
+	p->opened_count = p->conf->reads.count;
+	p->opened = calloc(p->opened_count, sizeof(*p->opened));
+	if (p->opened == NULL)
+		return ERR_NOMEM;
+	for (unsigned i = 0; i < p->conf->reads.count; i++) {
+		int err = open_file(p, i);
+		if (first == 0)
+			first = err;
+	}
+	return first;
+}
+
+/* ---- live ----------------------------------------------------------------------------------- */
+
+/* How many workers each input has, and which. */
+static int form_teams(struct probe *p)
+{
+	unsigned n = p->conf->inputs.count;
+	p->inputs = calloc(n, sizeof(*p->inputs));
+	if (p->inputs == NULL)
+		return ERR_NOMEM;
+	p->inputs_count = n;
+	for (unsigned i = 0; i < n; i++) {
+		struct live_input *input = &p->inputs[i];
+		input->spec = p->conf->inputs.item[i];
+		input->first_worker = p->opened_count;
+		input->team.workers = capture_workers(input->spec, (unsigned)p->conf->workers);
+		atomic_init(&input->team.group, CAPTURE_NO_GROUP);
+		if (getrandom(&input->team.key, sizeof(input->team.key), 0) < 0)
+			return -errno;
+		if (p->conf->workers > input->team.workers)
+			log_warnx("startup", "workers=%u are of use to this input, no more: input=%s",
+				  input->team.workers, input->spec);
+		p->opened_count += input->team.workers;
+	}
+	p->opened = calloc(p->opened_count, sizeof(*p->opened));
+	return p->opened != NULL ? 0 : ERR_NOMEM;
+}
+
+/* The handles of a team; the first fault is enough. */
+static int open_team(struct probe *p, unsigned number)
+{
+	struct live_input *input = &p->inputs[number];
+	struct capture_conf conf = {
+		.spec = input->spec,
+		.filter = p->conf->filter,
+		.iface = (uint8_t)number,
+		.live = true,
+		.stop = &p->stop.asked,
+		.team = &input->team,
+		.random_n = p->conf->sample.mode == SAMPLING_RANDOM ? p->conf->sample.n : 0,
+	};
+	for (; conf.worker < input->team.workers; conf.worker++) {
+		int err = open_one(&conf, &p->opened[input->first_worker + conf.worker]);
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+/* Takes note of the interfaces of an input, for the options records 82 and 83. */
+static int name_interfaces(struct probe *p, const char *spec)
+{
+	char part[256], name[IF_NAMESIZE];
+	for (unsigned i = 0; capture_spec_part(spec, i, part, sizeof(part)); i++) {
+		unsigned index;
+		if (!capture_spec_interface(part, name, sizeof(name)) ||
+		    (index = if_nametoindex(name)) == 0)
+			continue;
+		struct exporter_iface *grown =
+			reallocarray(p->ifaces, p->ifaces_count + 1, sizeof(*p->ifaces));
+		if (grown == NULL)
+			return ERR_NOMEM;
+		p->ifaces = grown;
+		char *copy = strdup(name);
+		if (copy == NULL)
+			return ERR_NOMEM;
+		p->ifaces[p->ifaces_count++] = (struct exporter_iface){.index = index, .name = copy};
+	}
+	return 0;
+}
+
+static int open_live(struct probe *p)
+{
+	int first = form_teams(p);
+	if (first != 0)
+		return first;
+	for (unsigned i = 0; i < p->inputs_count; i++) {
+		int err = open_team(p, i);
+		if (err == 0)
+			err = name_interfaces(p, p->inputs[i].spec);
+		if (first == 0)
+			first = err;
+	}
+	return first;
+}
+
+/* ---- for startup ---------------------------------------------------------------------------- */
+
+int inputs_start(struct probe *p)
+{
+	return p->live ? open_live(p) : open_files(p);
+}
+
+void inputs_stop(struct probe *p)
+{
+	for (unsigned i = 0; p->opened != NULL && i < p->opened_count; i++)
+		capture_close(p->opened[i]);
+	for (unsigned i = 0; i < p->ifaces_count; i++)
+		free((char *)p->ifaces[i].name);
+	free(p->opened);
+	free(p->ifaces);
+	free(p->inputs);
+}
+
+int inputs_let_in(struct probe *p)
+{
+	for (unsigned i = 0; p->live && i < p->opened_count; i++)
+		capture_start(p->opened[i]);
+	for (unsigned i = 0; i < p->inputs_count; i++)
+		log_info("startup", "watching input=%s workers=%u", p->inputs[i].spec,
+			 p->inputs[i].team.workers);
+	return 0;
+}
+
+unsigned inputs_workers(const struct probe *p)
+{
+	if (p->live)
+		return p->opened_count;
+	return p->conf->workers > 0 && !p->pipes ? (unsigned)p->conf->workers : 1;
+}
+
+const struct live_input *inputs_of_worker(const struct probe *p, unsigned worker)
+{
+	const struct live_input *input = p->inputs;
+	while (worker >= input->first_worker + input->team.workers)
+		input++;
+	return input;
+}
