@@ -146,6 +146,13 @@ reference: weir
 interop: weir
 	$(Q)tests/interop/run.py
 
+# Live ports, in network namespaces: needs root, says what it skips.
+live: weir
+	$(Q)tests/live/run.py
+
+live-full: weir
+	$(Q)tests/live/run.py --full
+
 hostile: san
 	$(Q)tests/hostile/run.py build/san/weir
 
@@ -210,4 +217,4 @@ clean:
 help:
 	@sed -n 's/^# ---- \(.*[^-]\) *-*$$/\1/p; s/^\([a-z-]*\): .*/    \1/p' Makefile
 
-.PHONY: bench bench-quick bench-micro deps-build deps-demo deps-test unit-run unit-build stress-build fuzz-build fuzz-replay-build conf-test docs-test
+.PHONY: live-full bench bench-quick bench-micro deps-build deps-demo deps-test unit-run unit-build stress-build fuzz-build fuzz-replay-build conf-test docs-test

@@ -37,6 +37,10 @@ test  zstd                                  makes compressed captures
 test  gzip                                  makes compressed captures
 test  curl                                  traffic and HTTP checks
 test  iproute2                              network namespaces
+test  tcpreplay                             sends captures over live ports
+test  ethtool                               offloads of live ports
+test  nftables                              gateways and mirrors of live tests
+test  softflowd                             a peer of the benchmarks
 test  mandoc                                manual page lint
 test  man-db                                manual page display
 test  groff                                 manual page formatting

@@ -1,0 +1,93 @@
+"""THE table of live inputs, and the rigs they are tested on. A new input is a row."""
+from collections import namedtuple
+
+import lab
+import probe
+
+# scheme   of -i; with workers it names the row
+# rig      what it watches: a port, a port of its own (it takes the packets away), or a gateway
+# spec     what follows -i
+# options  of weir
+# needs    word of `weir --version` without which it is skipped; None: always built
+# segments what it makes of a super-packet: True: counts its segments as on the wire
+Input = namedtuple("Input", "name rig spec options needs segments", defaults=((), None, False))
+
+INPUTS = [
+    Input("pcap", "port", "pcap:p1"),
+]
+
+QUEUE, GROUP = 5, 7
+
+
+def lacks(row):
+    """Why a row cannot be tested with this build, or None."""
+    if row.needs is None or row.needs in probe.version():
+        return None
+    return "%s: this weir is built without %s" % (row.name, row.needs)
+
+
+def of_rig(kind):
+    """(rows to test, reasons why others are not)."""
+    rows = [row for row in INPUTS if row.rig == kind]
+    return [row for row in rows if not lacks(row)], [lacks(row) for row in rows if lacks(row)]
+
+
+class PortRig:
+    """A sender's p0 and the watched p1; nothing else speaks there."""
+
+    def __init__(self, mtu=1500, queues=1):
+        self.lab = lab.Lab()
+        self.tx, self.rx = self.lab.space("tx"), self.lab.space("rx")
+        self.lab.link(self.tx, "p0", self.rx, "p1", mtu, queues=queues)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.lab.close()
+
+    def send(self, path, *pace):
+        """Replays a capture into p0; all of it must have got there."""
+        before = self.rx.counters("p1")
+        self.tx.run("tcpreplay", "-q", "-i", "p0", *(pace or ("--pps", "20000")), path, timeout=180)
+        after = self.rx.counters("p1")
+        return after["rx_packets"] - before["rx_packets"]
+
+
+# What comes in at p1 is taken as if it were for this host, shown to nflog and to the queue, and then
+# not forwarded: there is no route. (skb type "host": captures have other people's MAC addresses.)
+GATE_RULES = """
+table netdev gate {
+	chain in {
+		type filter hook ingress device p1 priority 0;
+		meta pkttype set host
+	}
+}
+table inet gate {
+	chain pre {
+		type filter hook prerouting priority -300;
+		iifname != p1 accept
+		log group %d
+		queue num %d bypass
+	}
+	chain post {
+		type filter hook prerouting priority -299;
+		counter name passed
+	}
+	counter passed { }
+}
+"""
+
+
+class GateRig(PortRig):
+    """The same, with p1 a gateway's port."""
+
+    def __init__(self):
+        super().__init__()
+        self.rx.sysctl("net.ipv6.conf.p1.accept_ra=0", "net.ipv6.conf.p1.accept_dad=0",
+                       "net.ipv6.conf.p1.addr_gen_mode=1", "net.ipv6.conf.p1.disable_ipv6=0",
+                       "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.p1.rp_filter=0")
+        self.rx.nft(GATE_RULES % (GROUP, QUEUE))
+
+
+RIGS = {"port": PortRig, "alone": PortRig, "gate": GateRig}

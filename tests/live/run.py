@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""weir at live ports: in network namespaces of its own, with real packets between them.
+
+    run.py [--full] [-k TEXT] [-v]
+
+Exit 0 when no case failed. The closing line is `N passed, N failed`, and how many were skipped. See README.md here.
+"""
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+
+import captures
+import case_equality
+import lab
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--full", action="store_true", help="every capture, a gigabyte: some minutes")
+    parser.add_argument("-k", default="", metavar="TEXT", help="only cases with TEXT in their name")
+    parser.add_argument("-v", action="store_true", help="a line for every case that passed, too")
+    return parser.parse_args()
+
+
+class Tally:
+    def __init__(self, verbose):
+        self.verbose = verbose
+        self.passed = self.failed = 0
+        self.skipped = {}
+
+    def case(self, name, function, folder):
+        start = time.monotonic()
+        try:
+            function(folder)
+        except lab.Skip as why:
+            self.skipped.setdefault(str(why), []).append(name)
+            return
+        except (lab.Failed, subprocess.SubprocessError, OSError) as why:
+            self.fail(name, "%s: %s" % (type(why).__name__, why) if not isinstance(why, lab.Failed) else str(why))
+            return
+        except Exception:
+            self.fail(name, traceback.format_exc(limit=-4))
+            return
+        self.passed += 1
+        if self.verbose:
+            print("ok   %s (%.1f s)" % (name, time.monotonic() - start), flush=True)
+
+    def fail(self, name, text):
+        self.failed += 1
+        print("FAIL %s\n     %s" % (name, text.replace("\n", "\n     ")), flush=True)
+
+    def close(self):
+        skipped = 0
+        for why, names in self.skipped.items():
+            skipped += len(names)
+            print("live: SKIPPED %d cases (%s%s): %s" % (len(names), names[0], " ..." if len(names) > 1 else "", why))
+        print("%d passed, %d failed%s" % (self.passed, self.failed, ", %d skipped" % skipped if skipped else ""))
+        return 1 if self.failed else 0
+
+
+def run_all(options, tally, folder):
+    def all_of(found):
+        for name, function in found:
+            if options.k in name:
+                tally.case(name, function, folder)
+
+    closers, waiting = [], []
+    try:
+        if os.path.isdir(captures.FOLDER):
+            if options.k in "paced[" or "paced" in options.k:
+                waiting = case_equality.paced_cases(options.full, folder)
+            found, close = case_equality.cases(options.full)
+            closers.append(close)
+            all_of(found)
+        else:
+            tally.skipped["no real captures at WEIR_PCAPS (%s)" % captures.FOLDER] = ["equal", "paced"]
+        all_of(waiting)
+    finally:
+        for close in closers:
+            close()
+
+
+def main():
+    options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made is taken down
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    why = lab.whole_machine_lacks()
+    if why is not None:
+        print("live: SKIPPED, %s" % why)
+        print("0 passed, 0 failed, 1 skipped")
+        return 0
+    tally = Tally(options.v)
+    with tempfile.TemporaryDirectory(prefix="weir-live.") as folder:
+        run_all(options, tally, folder)
+    return tally.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
