@@ -7,11 +7,11 @@ the kernel hands on super-packets, its TCP counts segments (Tcp OutSegs) and its
 import functools
 import json
 import os
-import struct
 import subprocess
 import sys
 import time
 
+import frame
 import inputs
 import lab
 import probe
@@ -198,19 +198,15 @@ WANTED_TAGS = {"untagged": (None, None), "802.1Q": (42, None), "802.1ad": (43, N
                "QinQ": (44, 7), "two 802.1Q": (45, 8)}
 
 
-def udp_frame(tags, source, payload):
-    ip = struct.pack(">BBHHHBBHII", 0x45, 0, 28 + payload, 0, 0, 64, 17, 0, 0x0a4d0001, 0x0a4d0002)
-    return bytes(12) + tags + b"\x08\x00" + ip + struct.pack(">HHHH", source, 9, 8 + payload, 0) + bytes(payload)
-
-
 def tagged(row, folder):
     """Tags written by the sender: taken off by the kernel, put back by the input."""
-    lines = [udp_frame(tags, 1000 + n, size).hex() for n, tags in enumerate(TAGS.values()) for size in range(0, 200, 10)]
+    frames = [frame.udp(1000 + n, size, tags) for n, tags in enumerate(TAGS.values()) for size in range(0, 200, 10)]
     fields = "sourceTransportPort,packetDeltaCount,octetDeltaCount,vlanId,dot1qCustomerVlanId"
     with inputs.PortRig() as rig, probe.Weir(rig.rx, row.spec, row.options, folder, fields) as weir:
-        rig.tx.run(sys.executable, PEER, "frames", "p0", input="\n".join(lines))
+        with frame.Sender(rig.tx, "p0") as sender:
+            sender.send(*frames)
         records, books = weir.stop()
-    lab.check(books["metered"] == len(lines), "sent %d, metered %d" % (len(lines), books["metered"]))
+    lab.check(books["metered"] == len(frames), "sent %d, metered %d" % (len(frames), books["metered"]))
     for n, kind in enumerate(TAGS):
         got = [(r["packetDeltaCount"], r["octetDeltaCount"], r.get("vlanId") or None, r.get("dot1qCustomerVlanId") or None)
                for r in records if r["sourceTransportPort"] == 1000 + n]

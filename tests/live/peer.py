@@ -5,7 +5,6 @@
     peer.py dns ADDRESS PORT         answers any query with one address
     peer.py ask ADDRESS PORT N       N queries, a socket each; prints {"queries": n, "out": octets, "back": octets}
                                      of UDP payload
-    peer.py frames LINK              sends the frames that standard input names in hexadecimal, one a line
 
 Servers print "ready" once they listen.
 """
@@ -69,12 +68,5 @@ def ask(address, port, count):
     print(json.dumps({"queries": int(count), "out": out, "back": back}))
 
 
-def frames(link):
-    sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-    sender.bind((link, 0))
-    for line in sys.stdin:
-        sender.send(bytes.fromhex(line))
-
-
 if __name__ == "__main__":
-    {"http": http, "dns": dns, "ask": ask, "frames": frames}[sys.argv[1]](*sys.argv[2:])
+    {"http": http, "dns": dns, "ask": ask}[sys.argv[1]](*sys.argv[2:])
