@@ -16,7 +16,7 @@
 
 /* Packets so far, summed over the workers' last ticks. */
 struct export_books {
-	uint64_t observed;
+	uint64_t observed; /* by the sampler: without the copies that went before */
 	uint64_t selected;
 	uint64_t dropped;
 	uint64_t malformed;
