@@ -6,7 +6,9 @@
  * they read: (a) 34 and 35, (b) the v9 sampler or the PSAMP selector (RFC 5477), then the same
  * selector with nothing but 34, the one form nfcapd 1.7 scales by, and (c) the packets seen and
  * taken, from which the true rate follows even where a cap was at work. With flow sampling only (a)
- * and (c): totals may be scaled by it, the packets of a flow must not be.
+ * and (c): totals may be scaled by it, the packets of a flow must not be. An output that samples
+ * flows of its own (sample=) tells the product of both in (a), the packet sampler alone in (b), and
+ * in (c) the packets of the flows it takes.
  *
  * Interface names: nfcapd takes 83 for a name table only with 10 as a plain field and at fixed
  * widths, and misreads a record that has 82 as well; hence one template each.
@@ -22,7 +24,9 @@ enum source {
 	FROM_ONE, /* ids of our one process and one sequence of selectors */
 	FROM_SELECTOR,
 	FROM_N,
-	FROM_ALGORITHM,	  /* 35 and 49: 1 deterministic, 2 random */
+	FROM_OVERALL_N,
+	FROM_OVERALL,	  /* 35 */
+	FROM_ALGORITHM,	  /* 49: 1 deterministic, 2 random */
 	FROM_PSAMP,	  /* 304: 1 systematic, 4 probabilistic */
 	FROM_SPACE,	  /* N - 1 */
 	FROM_PROBABILITY, /* 1/N as float64 */
@@ -83,7 +87,7 @@ struct options_row {
 /* clang-format off */
 static const struct options_row rows[] = {
 	{512, V9, .sampling = EVERY_MODE, .scopes = 1, .count = 3, .field = {
-		V9_SYSTEM, {34, 4, FROM_N}, {35, 1, FROM_ALGORITHM}}},
+		V9_SYSTEM, {34, 4, FROM_OVERALL_N}, {35, 1, FROM_OVERALL}}},
 	{513, V9, .sampling = PACKET_MODES, .scopes = 1, .count = 4, .field = {
 		V9_SYSTEM, {48, 1, FROM_SELECTOR}, {49, 1, FROM_ALGORITHM}, {50, 4, FROM_N}}},
 	{515, V9, .sampling = PACKET_MODES, .scopes = 1, .count = 3, .field = {
@@ -102,7 +106,7 @@ static const struct options_row rows[] = {
 		V9_SYSTEM, {10, 4, FROM_IF_INDEX}, {83, 32, FROM_IF_DESCRIPTION}}},
 
 	{512, IPFIX, .sampling = EVERY_MODE, .scopes = 1, .count = 3, .field = {
-		DOMAIN, {34, 4, FROM_N}, {35, 1, FROM_ALGORITHM}}},
+		DOMAIN, {34, 4, FROM_OVERALL_N}, {35, 1, FROM_OVERALL}}},
 	{513, IPFIX, .sampling = SAMPLED(NONE) | SAMPLED(SYSTEMATIC), .scopes = 1, .count = 4, .field = {
 		{302, 8, FROM_SELECTOR}, {304, 2, FROM_PSAMP}, {305, 4, FROM_ONE}, {306, 4, FROM_SPACE}}},
 	{514, IPFIX, .sampling = SAMPLED(RANDOM), .scopes = 1, .count = 3, .field = {
@@ -127,16 +131,16 @@ static const struct options_row rows[] = {
 
 /* ---- rows ---- */
 
-static bool applies(const struct options_row *row, bool v9, const struct exporter_conf *run)
+static bool applies(const struct options_row *row, bool v9, const struct options_source *source)
 {
-	return row->v9 == v9 && (row->sampling & (1u << run->sampling)) != 0 &&
-	       options_records(row, run) != 0;
+	return row->v9 == v9 && (row->sampling & (1u << source->sampling.mode)) != 0 &&
+	       options_records(row, source->run) != 0;
 }
 
-const struct options_row *options_get(unsigned index, bool v9, const struct exporter_conf *run)
+const struct options_row *options_get(unsigned index, bool v9, const struct options_source *source)
 {
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (applies(&rows[i], v9, run) && index-- == 0)
+		if (applies(&rows[i], v9, source) && index-- == 0)
 			return &rows[i];
 	return NULL;
 }
@@ -200,6 +204,13 @@ static uint64_t not_sent(const struct output_counters *c)
 	return n;
 }
 
+/* Packets of flows that sample= left out are not selected. */
+static uint64_t selected(const struct options_source *s)
+{
+	const uint64_t unsampled = stat_get(&s->counters->unsampled_packets);
+	return s->books->selected > unsampled ? s->books->selected - unsampled : 0;
+}
+
 static bool is_random(enum sampling_mode mode)
 {
 	return mode == SAMPLING_RANDOM || mode == SAMPLING_FLOW;
@@ -215,7 +226,7 @@ static uint64_t probability(uint32_t n)
 
 static uint64_t number(enum source from, const struct options_source *s, unsigned index)
 {
-	const struct exporter_conf *run = s->run;
+	const struct told_sampling *sampling = &s->sampling;
 	switch (from) {
 	case FROM_DOMAIN:
 		return s->domain;
@@ -224,19 +235,23 @@ static uint64_t number(enum source from, const struct options_source *s, unsigne
 	case FROM_SELECTOR:
 		return FIELD_SELECTOR_ID;
 	case FROM_N:
-		return run->sampling_n;
+		return sampling->n;
+	case FROM_OVERALL_N:
+		return sampling->overall_n;
+	case FROM_OVERALL:
+		return sampling->overall_random ? 2 : 1;
 	case FROM_ALGORITHM:
-		return is_random(run->sampling) ? 2 : 1;
+		return is_random(sampling->mode) ? 2 : 1;
 	case FROM_PSAMP:
-		return is_random(run->sampling) ? 4 : 1;
+		return is_random(sampling->mode) ? 4 : 1;
 	case FROM_SPACE:
-		return run->sampling_n - 1;
+		return sampling->n - 1;
 	case FROM_PROBABILITY:
-		return probability(run->sampling_n);
+		return probability(sampling->n);
 	case FROM_OBSERVED:
 		return s->books->observed;
 	case FROM_SELECTED:
-		return s->books->selected;
+		return selected(s);
 	case FROM_IGNORED:
 		return s->books->malformed;
 	case FROM_DROPPED:
@@ -250,7 +265,7 @@ static uint64_t number(enum source from, const struct options_source *s, unsigne
 	case FROM_NOT_SENT:
 		return not_sent(s->counters);
 	case FROM_IF_INDEX:
-		return run->ifaces[index].index;
+		return s->run->ifaces[index].index;
 	case FROM_IF_NAME:
 	case FROM_IF_DESCRIPTION:
 		break;

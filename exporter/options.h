@@ -11,6 +11,7 @@
 
 #include "exporter.h"
 #include "format/format.h"
+#include "policy/told.h"
 
 /* Totals of the session, which some records tell. */
 struct options_totals {
@@ -25,14 +26,15 @@ struct options_source {
 	const struct export_books *books;
 	const struct output_counters *counters;
 	const struct options_totals *totals;
+	struct told_sampling sampling;
 	uint32_t domain;
 };
 
 /* One kind of options record; opaque outside options.c. */
 struct options_row;
 
-/* Row `index` that applies to the protocol and the run, or NULL after the last. */
-const struct options_row *options_get(unsigned index, bool v9, const struct exporter_conf *run);
+/* Row `index` that applies to the protocol, run and output, or NULL after the last. */
+const struct options_row *options_get(unsigned index, bool v9, const struct options_source *source);
 
 uint16_t options_template_id(const struct options_row *row);
 /* Its records change while we run: worth saying once more at the end. */

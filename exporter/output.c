@@ -14,12 +14,12 @@
 #include <string.h>
 
 #include "err.h"
-#include "policy/split.h"
+#include "policy/policy.h"
 
 struct output {
 	char *url;
 	struct url_spec spec;
-	enum direction_policy policy;
+	struct policy policy;
 	struct transport *transport;
 	struct encoder *encoder;
 	bool begun; /* a session or file is open */
@@ -45,13 +45,6 @@ static int read_url(const struct output_conf *conf, struct errtext *e, struct ur
 	if (ret_spec->biflow && ret_spec->scheme->format->split_only)
 		err = fail(e, ERR_USAGE, "biflow=yes: NetFlow has no reverse elements; ipfix has");
 	return err;
-}
-
-static enum direction_policy choose_policy(const struct url_spec *spec)
-{
-	if (!spec->biflow)
-		return DIRECTION_SPLIT;
-	return spec->scheme->format->turns ? DIRECTION_HEARD : DIRECTION_BOTH;
 }
 
 /* Opens the encoder. Without a transport: for the sake of its complaints. */
@@ -93,19 +86,29 @@ static int check_spec(const struct output_conf *conf, struct errtext *e,
 }
 
 /* All that is wrong in one go. */
-static int read_spec(const struct output_conf *conf, struct errtext *e, struct url_spec *ret_spec)
+static int read_spec(const struct output_conf *conf, struct errtext *e, struct url_spec *ret_spec,
+		     struct policy *ret_policy)
 {
 	int err = read_url(conf, e, ret_spec);
 	if (ret_spec->scheme == NULL)
 		return err;
 	int unfit = check_spec(conf, e, ret_spec);
-	return err != 0 ? err : unfit;
+	/* last, since a caret stands under its reason */
+	int unfiltered = policy_open(ret_spec, conf->run, e, ret_policy);
+	if (err == 0)
+		err = unfit != 0 ? unfit : unfiltered;
+	if (err != 0 && unfiltered == 0)
+		policy_close(ret_policy);
+	return err;
 }
 
 int output_check(const struct output_conf *conf, struct errtext *e)
 {
 	struct url_spec spec;
-	int err = read_spec(conf, e, &spec);
+	struct policy policy;
+	int err = read_spec(conf, e, &spec, &policy);
+	if (err == 0)
+		policy_close(&policy);
 	url_spec_fini(&spec);
 	return err;
 }
@@ -133,14 +136,13 @@ int output_new(const struct output_conf *conf, struct errtext *e, struct output 
 	if (o == NULL)
 		return ERR_NOMEM;
 	o->url = strdup(conf->url);
-	int err = o->url == NULL ? ERR_NOMEM : read_spec(conf, e, &o->spec);
+	int err = o->url == NULL ? ERR_NOMEM : read_spec(conf, e, &o->spec, &o->policy);
 	if (err == 0)
 		err = open_parts(o, conf, e);
 	if (err != 0) {
 		output_free(o);
 		return err;
 	}
-	o->policy = choose_policy(&o->spec);
 	*ret_output = o;
 	return 0;
 }
@@ -153,6 +155,7 @@ void output_free(struct output *o)
 		o->encoder->ops->close(o->encoder);
 	if (o->transport != NULL)
 		o->transport->ops->close(o->transport);
+	policy_close(&o->policy);
 	url_spec_fini(&o->spec);
 	free(o->url);
 	free(o);
@@ -206,7 +209,7 @@ void output_record(struct output *o, const struct flow_record *r, struct pkt_tim
 	if (!o->begun)
 		begin(o, now);
 	struct direction_view view;
-	direction_apply(o->policy, r, &view);
+	policy_apply(&o->policy, r, &o->counters, &view);
 	for (unsigned i = 0; i < view.count; i++)
 		o->encoder->ops->record(o->encoder, view.record[i], now);
 }
@@ -239,7 +242,7 @@ bool output_busy(const struct output *o)
 
 bool output_wants(const struct output *o, struct field_ref ref)
 {
-	return o->encoder->ops->wants(o->encoder, ref);
+	return o->encoder->ops->wants(o->encoder, ref) || policy_wants(&o->policy, ref);
 }
 
 bool output_dead(const struct output *o)
@@ -261,6 +264,9 @@ void output_stats_get(const struct output *o, struct output_stats *ret_stats)
 		.messages = stat_get(&c->messages),
 		.bytes = stat_get(&c->bytes),
 		.reconnects = stat_get(&c->reconnects),
+		.records_in = stat_get(&c->records_in),
+		.unsampled = stat_get(&c->unsampled),
+		.filtered = stat_get(&c->filtered),
 		.error = atomic_load_explicit(&c->error, memory_order_relaxed),
 	};
 	_Static_assert(DROP_REASON_COUNT < sizeof(s.dropped) / sizeof(s.dropped[0]),

@@ -33,14 +33,16 @@ typedef _Atomic uint64_t stat_t;
 
 struct output_counters {
 	stat_t records_in; /* what the direction policy made: all below add up to it */
-	stat_t filtered;   /* not this output's business: filter=, sample= */
+	stat_t unsampled;  /* of flows that sample= left out */
+	stat_t filtered;   /* left out by filter= */
+	stat_t unsampled_packets;
 	stat_t records;
 	stat_t messages;
 	stat_t bytes;
 	stat_t reconnects;
 	stat_t dropped[DROP_REASON_COUNT];
-	/* Sessions: what is held now; with `recovered`, in = filtered + records + dropped + held.
-	 */
+	/* Sessions: what is held now; with `recovered`,
+	 * in = unsampled + filtered + records + dropped + held. */
 	stat_t queued;	    /* in memory, not sent */
 	stat_t unconfirmed; /* sent, the window of resend= */
 	stat_t spooled;	    /* on disk */

@@ -4,7 +4,8 @@
  * knows are refused, never passed over: a filter that is silently ignored would export what
  * nobody wanted to leave the house.
  *
- * Values are taken as they stand, without percent-decoding: paths are full of strftime's '%'.
+ * Values are taken as they stand, without percent-decoding: paths are full of strftime's '%'. The
+ * exception is an expression, which may hold every character there is.
  */
 #include "url.h"
 
@@ -20,16 +21,14 @@
 #include "spool/spool.h"
 #include "transport/transport.h"
 
-#define BIFLOW	  URL_HAS(URL_BIFLOW)
+/* Policies, which every output has. */
+#define BIFLOW	  (URL_HAS(URL_BIFLOW) | URL_HAS(URL_FILTER) | URL_HAS(URL_SAMPLE))
 #define FIELDS	  URL_HAS(URL_FIELDS)
 #define DOMAIN	  URL_HAS(URL_DOMAIN)
 #define FILES	  URL_HAS(URL_ROTATE)
 #define UDP	  (URL_HAS(URL_MTU) | URL_HAS(URL_RATE))
 #define TEMPLATES URL_HAS(URL_TEMPLATE_REFRESH)
 #define NAMES	  URL_HAS(URL_NAMES)
-#define SYSLOG                                                                                     \
-	(FIELDS | NAMES | URL_HAS(URL_FACILITY) | URL_HAS(URL_SEVERITY) | URL_HAS(URL_HOSTNAME) |  \
-	 URL_HAS(URL_BOM))
 
 /* Over UDP by default: what fits anywhere but in old tunnels (v5: 30 records), and a pace that an
  * nfcapd with the system's default socket buffer survives not being run for 10 ms. */
@@ -37,13 +36,6 @@
 #define MTU_V5		1500
 #define RATE_DEFAULT	100000
 #define REFRESH_DEFAULT 60
-
-/* Over UDP a syslog message is a datagram; a daemon takes fewer of them than a flow collector. */
-#define MTU_SYSLOG  1500
-#define RATE_SYSLOG 20000
-/* Flow records are nobody's alarm: local0.info. */
-#define FACILITY_DEFAULT 16
-#define SEVERITY_DEFAULT 6
 
 /* Sessions: a third of a million records, and what Linux lets a peer's receive buffer grow to by
  * default (tcp_rmem: 6 MiB) with some to spare. */
@@ -77,9 +69,6 @@ static const struct scheme schemes[] = {
 	 .options = BIFLOW | FIELDS | FILES, .biflow = true},
 	{"table", &table_format, &file_transport, URL_PATH,
 	 .options = BIFLOW | FILES, .biflow = true},
-	{"syslog", &syslog_format, &udp_transport, URL_HOST, "514",
-	 .options = BIFLOW | UDP | SYSLOG, .biflow = true,
-	 .mtu = MTU_SYSLOG, .rate = RATE_SYSLOG},
 	{"null", &null_format, &null_transport, URL_NOTHING,
 	 .options = BIFLOW, .biflow = true},
 };
@@ -87,13 +76,14 @@ static const struct scheme schemes[] = {
 
 /* Outputs that this version does not have yet. */
 static const char *const later_schemes[] = {
-	"ipfix+tcp", "ipfix+tls",  "ipfix+dtls", "ipfix+sctp", "json+tcp",
-	"json+tls",  "syslog+tcp", "syslog+tls", "kafka",
+	"ipfix+tcp", "ipfix+tls", "ipfix+dtls", "ipfix+sctp", "json+tcp",
+	"json+tls",  "syslog",	  "syslog+tcp", "syslog+tls", "kafka",
 };
 
 enum value_kind {
 	VALUE_YES_NO, /* bool */
 	VALUE_TEXT,   /* const char * */
+	VALUE_QUOTED, /* the same, %XX decoded */
 	VALUE_U32,
 	VALUE_U64,
 	VALUE_SIZE,   /* uint64_t bytes */
@@ -115,22 +105,16 @@ struct option {
 static const char *const names_choices[] = {"iana", "ecs", NULL};
 static const char *const version_choices[] = {"1.2", "1.3", NULL};
 
-/* RFC 5424 §6.2.1, by number; the names are those of syslog.conf. */
-static const char *const facility_choices[] = {
-	"kern",	  "user",     "mail",	"daemon", "auth",   "syslog", "lpr",   "news",	 "uucp",
-	"cron",	  "authpriv", "ftp",	"ntp",	  "audit",  "alert",  "clock", "local0", "local1",
-	"local2", "local3",   "local4", "local5", "local6", "local7", NULL,
-};
-static const char *const severity_choices[] = {
-	"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug", NULL,
-};
-
 #define MEMBER(name) offsetof(struct url_spec, name)
 
 /* THE table of options. */
 static const struct option options[URL_OPTION_COUNT] = {
 	[URL_BIFLOW] = {"biflow", VALUE_YES_NO, offsetof(struct url_spec, biflow), 0, 0,
 			"yes or no"},
+	[URL_FILTER] = {"filter", VALUE_QUOTED, MEMBER(filter), 0, 0,
+			"an expression over elements, with %25 for %"},
+	[URL_SAMPLE] = {"sample", VALUE_U32, MEMBER(sample), 1, UINT32_MAX,
+			"the N of one flow in N, from 1"},
 	[URL_FIELDS] = {"fields", VALUE_TEXT, offsetof(struct url_spec, fields), 0, 0,
 			"element names with commas between (see --list-fields)"},
 	[URL_TEMPLATE_REFRESH] = {"template-refresh", VALUE_U32,
@@ -167,23 +151,13 @@ static const struct option options[URL_OPTION_COUNT] = {
 			     version_choices},
 	[URL_SOURCE] = {"source", VALUE_TEXT, MEMBER(source), 0, 0,
 			"an address of this machine, without port"},
-	[URL_FACILITY] = {"facility", VALUE_CHOICE, MEMBER(facility), 0, 0,
-			  "kern, user, mail, daemon, auth, syslog, lpr, news, uucp, cron, "
-			  "authpriv, ftp, ntp, audit, alert, clock or local0 to local7",
-			  facility_choices},
-	[URL_SEVERITY] = {"severity", VALUE_CHOICE, MEMBER(severity), 0, 0,
-			  "emerg, alert, crit, err, warning, notice, info or debug",
-			  severity_choices},
-	[URL_HOSTNAME] = {"hostname", VALUE_TEXT, MEMBER(hostname), 0, 0,
-			  "the name that messages come from"},
-	[URL_BOM] = {"bom", VALUE_YES_NO, MEMBER(bom), 0, 0, "yes or no"},
 	[URL_DSCP] = {"dscp", VALUE_U32, MEMBER(dscp), 0, 63, "a number from 0 to 63"},
 };
 
 /* Options that no output of this version has. */
 static const char *const later_options[] = {
-	"filter",	"anonymise", "spool", "spool-size", "spool-rate", "resend",
-	"connect-wait", "ca",	     "cert",  "key",	    "peer-name",  "verify",
+	"anonymise", "spool", "spool-size", "spool-rate", "resend", "connect-wait",
+	"ca",	     "cert",  "key",	    "peer-name",  "verify",
 };
 
 static bool listed(const char *name, const char *const *list, size_t n)
@@ -256,9 +230,47 @@ static bool read_choice(const char *text, const struct option *o, uint32_t *ret_
 	return false;
 }
 
-static bool read_value(const char *text, const struct option *o, struct url_spec *spec)
+static int hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *at = c != '\0' ? strchr(digits, c | (c >= 'A' ? 0x20 : 0)) : NULL;
+	return at != NULL ? (int)(at - digits) : -1;
+}
+
+/* A % without two hex digits, or a NUL made so, is wrong. */
+static bool is_quoted(const char *text)
+{
+	for (; (text = strchr(text, '%')) != NULL; text++)
+		if (hex_digit(text[1]) < 0 || hex_digit(text[2]) < 0 ||
+		    (text[1] == '0' && text[2] == '0'))
+			return false;
+	return true;
+}
+
+/* Decodes %XX in place. */
+static bool read_quoted(char *text, const char **ret_text)
+{
+	if (*text == '\0' || !is_quoted(text))
+		return false;
+	const char *from = text;
+	char *to = text;
+	while (*from != '\0') {
+		if (*from != '%') {
+			*to++ = *from++;
+		} else {
+			*to++ = (char)(hex_digit(from[1]) << 4 | hex_digit(from[2]));
+			from += 3;
+		}
+	}
+	*to = '\0';
+	*ret_text = text;
+	return true;
+}
+
+static bool read_value(char *value, const struct option *o, struct url_spec *spec)
 {
 	void *member = (char *)spec + o->offset;
+	const char *text = value;
 	uint64_t number = 0;
 	switch (o->kind) {
 	case VALUE_YES_NO:
@@ -278,6 +290,8 @@ static bool read_value(const char *text, const struct option *o, struct url_spec
 			return false;
 		*(const char **)member = text;
 		return true;
+	case VALUE_QUOTED:
+		return read_quoted(value, member);
 	case VALUE_ROTATE:
 		return read_rotate(text, o, spec);
 	case VALUE_U32:
@@ -333,13 +347,28 @@ static int read_option(char *pair, struct errtext *e, struct url_spec *spec)
 	return unknown_option(pair, spec->scheme, e);
 }
 
+/* The next "name=value" of *rest, which moves on; NULL: none is left. An & with a blank beside it
+ * is part of a value. */
+static char *next_pair(char **rest)
+{
+	char *pair = *rest;
+	if (pair == NULL)
+		return NULL;
+	char *end = pair;
+	while ((end = strchr(end, '&')) != NULL &&
+	       (end[1] == ' ' || (end != pair && end[-1] == ' ')))
+		end++;
+	if (end != NULL)
+		*end++ = '\0';
+	*rest = end;
+	return pair;
+}
+
 static int read_options(char *query, struct errtext *e, struct url_spec *spec)
 {
-	char *save = NULL;
 	int err = 0;
-	for (char *pair = strtok_r(query, "&", &save); pair != NULL;
-	     pair = strtok_r(NULL, "&", &save))
-		if (read_option(pair, e, spec) != 0)
+	for (char *pair = next_pair(&query); pair != NULL; pair = next_pair(&query))
+		if (*pair != '\0' && read_option(pair, e, spec) != 0)
 			err = ERR_USAGE;
 	return err;
 }
@@ -470,6 +499,7 @@ static void take_defaults(struct url_spec *spec)
 {
 	const struct scheme *scheme = spec->scheme;
 	spec->biflow = scheme->biflow;
+	spec->sample = 1;
 	spec->host = spec->path = "";
 	spec->port = scheme->port;
 	spec->template_refresh_s = scheme->template_refresh_s;
@@ -481,8 +511,6 @@ static void take_defaults(struct url_spec *spec)
 	spec->spool_bytes = SPOOL_SIZE_DEFAULT;
 	spec->spool_rate = SPOOL_RATE_DEFAULT;
 	spec->verify = true;
-	spec->facility = FACILITY_DEFAULT;
-	spec->severity = SEVERITY_DEFAULT;
 }
 
 static int parse(char *text, struct errtext *e, struct url_spec *spec)

@@ -14,6 +14,8 @@ struct transport_ops;
 
 enum url_option {
 	URL_BIFLOW,
+	URL_FILTER,
+	URL_SAMPLE,
 	URL_FIELDS,
 	URL_TEMPLATE_REFRESH,
 	URL_MTU,
@@ -35,10 +37,6 @@ enum url_option {
 	URL_MIN_VERSION,
 	URL_SOURCE,
 	URL_DSCP,
-	URL_FACILITY,
-	URL_SEVERITY,
-	URL_HOSTNAME,
-	URL_BOM,
 	URL_OPTION_COUNT
 };
 
@@ -84,6 +82,8 @@ struct url_spec {
 	const char *path; /* "-": standard output; "" none */
 	uint64_t given;	  /* URL_HAS of each option that was there */
 	bool biflow;
+	const char *filter; /* NULL: every record */
+	uint32_t sample;    /* one flow in so many; 1: every flow */
 	const char *fields; /* NULL: the default list */
 	uint32_t template_refresh_s;
 	uint32_t mtu;  /* bytes of an IP packet */
@@ -104,11 +104,6 @@ struct url_spec {
 	const char *peer_name; /* NULL: the host */
 	bool verify;
 	uint32_t min_version; /* enum url_tls_version */
-	/* syslog, RFC 5424 §6 */
-	uint32_t facility;
-	uint32_t severity;
-	const char *hostname; /* NULL: the machine's */
-	bool bom;
 	/* sockets */
 	const char *source;    /* address to send from; NULL: the system's choice */
 	uint32_t dscp;	       /* 0 to 63 */

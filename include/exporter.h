@@ -46,12 +46,14 @@ struct exporter_conf {
 };
 
 /* Totals of one output. Every record is in one place:
- * records_in + recovered = filtered + records + records_dropped + queued + unconfirmed + spooled;
+ * records_in + recovered = unsampled + filtered + records + records_dropped + queued + unconfirmed +
+ * spooled;
  * outputs without sessions hold no records but those of the message being built. */
 struct output_stats {
 	const char *url;         /* the exporter's, valid until exporter_free */
 	uint64_t records_in;     /* given to it; a flow counts twice where each direction is a record */
-	uint64_t filtered;       /* left out by filter= or sample= */
+	uint64_t unsampled;      /* of flows that sample= left out */
+	uint64_t filtered;       /* left out by filter= */
 	uint64_t records;        /* flow records delivered or written (one-way records count one each) */
 	uint64_t messages;       /* datagrams, messages, or files */
 	uint64_t bytes;

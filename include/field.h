@@ -110,6 +110,10 @@ const struct field *field_get(enum field_id id);
 /* Finds an element, or the reverse of a reversible one, by its name of `len` bytes. */
 bool field_find(const char *name, size_t len, struct field_ref *ret_ref);
 
+/* The element whose name is nearest to a word of `len` bytes that is none, into ret_name of
+ * FIELD_NAME_MAX bytes. False: none is near. */
+bool field_nearest(const char *word, size_t len, char *ret_name);
+
 /* The name of a chosen element into buf of FIELD_NAME_MAX bytes; returns its length. */
 unsigned field_name(struct field_ref ref, char *buf);
 

@@ -35,6 +35,9 @@ static void json_output(struct json *j, const struct output_stats *s)
 	json_object_begin(j, NULL);
 	json_str(j, "url", s->url);
 	json_uint(j, "records", s->records);
+	json_uint(j, "records_in", s->records_in);
+	json_uint(j, "unsampled", s->unsampled);
+	json_uint(j, "filtered", s->filtered);
 	json_uint(j, "messages", s->messages);
 	json_uint(j, "bytes", s->bytes);
 	json_uint(j, "records_dropped", s->records_dropped);

@@ -11,6 +11,7 @@
 
 #include "../departure.h"
 #include "../plan.h"
+#include "../policy/told.h"
 #include "../uptime.h"
 #include "err.h"
 #include "format.h"
@@ -66,25 +67,24 @@ struct netflow5 {
 };
 
 /* Mode in the two top bits (1 deterministic, 2 random), N in the other 14. */
-static uint16_t sampling_field(const struct exporter_conf *run)
+static uint16_t sampling_field(const struct told_sampling *told)
 {
-	bool random = run->sampling == SAMPLING_RANDOM || run->sampling == SAMPLING_FLOW;
-	return (uint16_t)((random ? 2u : 1u) << 14 | run->sampling_n);
+	return (uint16_t)((told->overall_random ? 2u : 1u) << 14 | told->overall_n);
 }
 
 static int check(const struct encoder_conf *conf, struct errtext *e)
 {
+	const struct told_sampling told = told_sampling(conf->run, conf->spec->sample);
 	int err = 0;
-	if (conf->run->sampling_n > V5_INTERVAL_MAX)
+	if (told.overall_n > V5_INTERVAL_MAX)
 		err = fail(e, ERR_USAGE, "NetFlow v5 announces sampling of 1/%d at most, not 1/%u",
-			    V5_INTERVAL_MAX, conf->run->sampling_n);
+			   V5_INTERVAL_MAX, told.overall_n);
 	if (conf->spec->domain > V5_ENGINE_MAX)
 		err = fail(e, ERR_USAGE, "domain=%u is wrong; a NetFlow v5 engine is 0 to %d",
-			    conf->spec->domain, V5_ENGINE_MAX);
+			   conf->spec->domain, V5_ENGINE_MAX);
 	if (conf->max_message < V5_HEADER + V5_RECORD)
-		err = fail(e, ERR_USAGE,
-			    "messages of %zu bytes hold no record; take a larger mtu=",
-			    conf->max_message);
+		err = fail(e, ERR_USAGE, "messages of %zu bytes hold no record; take a larger mtu=",
+			   conf->max_message);
 	return err;
 }
 
@@ -106,7 +106,8 @@ static int netflow5_open(const struct encoder_conf *conf, struct errtext *e,
 	}
 	size_t room = (conf->max_message - V5_HEADER) / V5_RECORD;
 	v5->per_message = room < V5_RECORDS_MAX ? (unsigned)room : V5_RECORDS_MAX;
-	v5->sampling = sampling_field(conf->run);
+	const struct told_sampling told = told_sampling(conf->run, conf->spec->sample);
+	v5->sampling = sampling_field(&told);
 	v5->engine = (uint8_t)conf->spec->domain;
 	*ret_encoder = &v5->base;
 	return 0;

@@ -95,7 +95,7 @@ static void send_options(struct templated *t, const struct options_row *row, str
 
 static const struct options_row *options_at(const struct templated *t, unsigned index)
 {
-	return options_get(index, templated_v9(t), t->source.run);
+	return options_get(index, templated_v9(t), &t->source);
 }
 
 /* All templates, then all options records, in messages of their own. */
@@ -251,6 +251,7 @@ int templated_open(const struct encoder_conf *conf, const struct dialect *dialec
 		.books = conf->books,
 		.counters = conf->counters,
 		.totals = &t->totals,
+		.sampling = told_sampling(conf->run, conf->spec->sample),
 		.domain = conf->spec->domain,
 	};
 	int err = prepare(t, conf, e);

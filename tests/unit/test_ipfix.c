@@ -138,6 +138,49 @@ Test(ipfix, flow_sampling_is_told_by_34_and_35_and_totals_only)
 	sink_close(s, enc);
 }
 
+/* The same bytes as if the run sampled flows. */
+Test(ipfix, flows_sampled_by_the_output_are_told_alike)
+{
+	open_ipfix(SMALL "&sample=4", SAMPLING_NONE, 1);
+	begin(T0);
+	size_t len;
+	const uint8_t *p = sink_message(s, 0, &len);
+	expect_bytes(p + 16 + 36, 48,
+		     "0003 0018 0200 0003 0001 0095 0004 0022 0004 0023 0001 0000"
+		     "0003 0018 0204 0003 0001 012d 0008 013e 0008 013f 0008 0000");
+	sink_close(s, enc);
+}
+
+/* 34 and 35 tell the product, the packet sampler is as it was. */
+Test(ipfix, flows_sampled_on_top_of_packets_scale_sums_only)
+{
+	open_ipfix(SMALL "&sample=5", SAMPLING_SYSTEMATIC, 100);
+	begin(T0);
+	size_t len;
+	const uint8_t *p = sink_message(s, 0, &len);
+	expect_bytes(p + 16 + 36 + 176, 56,
+		     "0200 0010 00000005 000001f4 02 000000"
+		     "0201 0018 0000000000000001 0001 00000001 00000063 0000"
+		     "0203 0010 0000000000000001 00000064");
+	sink_close(s, enc);
+}
+
+Test(ipfix, packets_of_flows_left_out_are_not_selected)
+{
+	open_ipfix(SMALL "&sample=4", SAMPLING_NONE, 1);
+	s->books = (struct export_books){.observed = 1000, .selected = 1000};
+	s->counters.unsampled_packets = 744;
+	begin(T0);
+	size_t len;
+	const uint8_t *p = sink_message(s, 0, &len);
+	uint8_t want[28];
+	cr_assert_eq(unhex("0204 001c 0000000000000001 00000000000003e8 0000000000000100", want,
+			   sizeof(want)),
+		     28);
+	cr_expect_not_null(memmem(p, len, want, sizeof(want)));
+	sink_close(s, enc);
+}
+
 Test(ipfix, default_template_for_ipv4)
 {
 	open_ipfix("ipfix://h", SAMPLING_NONE, 1);

@@ -92,6 +92,17 @@ Test(netflow5, sampling_is_mode_and_interval)
 	}
 }
 
+/* One packet in 100 of one flow in 50: random, 1/5000. */
+Test(netflow5, sampling_of_the_output_is_told_as_a_product)
+{
+	open_v5("netflow5://h?domain=9&sample=50", SAMPLING_SYSTEMATIC, 100);
+	struct flow_record r = record_udp4();
+	give(&r, CLOCK);
+	finish(CLOCK);
+	cr_expect_eq(word(0, 20), 9u << 16 | 2u << 14 | 5000);
+	sink_close(s, enc);
+}
+
 Test(netflow5, ipv6_is_counted_and_not_sent)
 {
 	open_v5("netflow5://h", SAMPLING_NONE, 1);

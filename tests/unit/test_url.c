@@ -86,6 +86,34 @@ Test(url, options_reach_their_members)
 	url_spec_fini(&spec);
 }
 
+/* An & beside a blank belongs to the value; %XX is decoded, + is not. */
+Test(url, filters_are_quoted)
+{
+	static const struct {
+		const char *url, *filter;
+	} rows[] = {
+		{"json:-?filter=ipVersion == 4", "ipVersion == 4"},
+		{"json:-?filter=ipVersion%20%3d%3D%204&biflow=no", "ipVersion == 4"},
+		{"json:-?filter=tcpControlBits%260x02&biflow=no", "tcpControlBits&0x02"},
+		{"json:-?filter=tcpControlBits & 0x02&biflow=no", "tcpControlBits & 0x02"},
+		{"json:-?filter=tcpControlBits& 0x02&biflow=no", "tcpControlBits& 0x02"},
+		{"json:-?filter=tcpControlBits &0x02&biflow=no", "tcpControlBits &0x02"},
+		{"json:-?filter=a && b&biflow=no", "a && b"},
+		{"json:%25?filter=a+b%2b%25&biflow=no", "a+b+%"},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cr_assert_eq(parse(rows[i].url), 0, "%s: %s", rows[i].url, text);
+		cr_expect_str_eq(spec.filter, rows[i].filter);
+		cr_expect_eq(spec.biflow, i == 0);
+		url_spec_fini(&spec);
+	}
+	cr_assert_eq(parse("json:%25"), 0);
+	cr_expect_str_eq(spec.path, "%25", "a path is not");
+	cr_expect_null(spec.filter);
+	cr_expect_eq(spec.sample, 1);
+	url_spec_fini(&spec);
+}
+
 Test(url, biflow_defaults)
 {
 	static const struct {
@@ -128,8 +156,7 @@ static const struct {
 	{"ipfix://h:0", "1 to 65535"},
 	{"ipfix://h:65536", "1 to 65535"},
 	{"ipfix://h:12x", "1 to 65535"},
-	{"json:-?colour=red", "no option \"colour\", it takes biflow, fields, names, rotate"},
-	{"json:-?filter=tcp", "\"filter\" is not supported by this version"},
+	{"json:-?colour=red", "no option \"colour\", it takes biflow, filter, sample, fields, names, rotate"},
 	{"ipfix://h?anonymise=addresses", "\"anonymise\" is not supported"},
 	{"json:-?biflow", "name=value"},
 	{"json:-?biflow=maybe", "yes or no"},
@@ -143,6 +170,12 @@ static const struct {
 	{"json:x?fields=", "element names"},
 	{"json:x?mtu=1000", "no option \"mtu\""},
 	{"netflow5://h?fields=flowId", "no option \"fields\""},
+	{"json:-?filter=a%2", "with %25 for %"},
+	{"json:-?filter=%zz", "with %25 for %"},
+	{"json:-?filter=a%00b", "with %25 for %"},
+	{"json:-?filter=", "filter wants an expression"},
+	{"json:-?sample=0", "one flow in N"},
+	{"json:-?sample=1:2", "one flow in N"},
 	{"ipfix://h?mtu=100", "128 to 65535"},
 	{"ipfix://h?rate=-1", "0 for no limit"},
 	{"ipfix://h?template-refresh=0", "1 to 86400"},
@@ -203,6 +236,14 @@ static const struct {
 } unfit[] = {
 	{"netflow9://h?biflow=yes", 1, "NetFlow has no reverse elements"},
 	{"netflow5://h", 16384, "1/16383"},
+	{"netflow5://h?sample=17", 1000, "not 1/17000"},
+	{"ipfix://h?sample=4294968", 1000, "sample=4294968"},
+	{"ipfix://h?filter=reverseFlowId == 1", 1, "unknown element 'reverseFlowId'"},
+	{"ipfix://h?filter=reversePacketDeltaCount == 1", 1, "biflow=yes"},
+	{"json:-?filter=sourceIP in 10.0.0.0/8", 1,
+	 "filter: unknown element 'sourceIP' (did you mean sourceIPv4Address?)\n"
+	 "    sourceIP in 10.0.0.0/8\n"
+	 "    ^"},
 	{"netflow5://h?domain=256", 1, "0 to 255"},
 	{"ipfix://h?fields=flowIdentity", 1, "no element \"flowIdentity\""},
 	{"ipfix://h?fields=flowId,,vlanId", 1, "no element \"\""},
