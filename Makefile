@@ -197,6 +197,10 @@ bench: weir
 bench-quick: weir
 	$(Q)tests/bench/run.py --quick
 
+# Live ports beside a counting loop and peers: needs root, some five minutes, a quiet machine.
+bench-live: weir
+	$(Q)tests/bench/live.py --write
+
 bench-micro: weir $(B)/libweir.a
 	$(Q)tests/bench/micro.py
 
@@ -217,4 +221,4 @@ clean:
 help:
 	@sed -n 's/^# ---- \(.*[^-]\) *-*$$/\1/p; s/^\([a-z-]*\): .*/    \1/p' Makefile
 
-.PHONY: live-full bench bench-quick bench-micro deps-build deps-demo deps-test unit-run unit-build stress-build fuzz-build fuzz-replay-build conf-test docs-test
+.PHONY: live-full bench bench-quick bench-micro bench-live deps-build deps-demo deps-test unit-run unit-build stress-build fuzz-build fuzz-replay-build conf-test docs-test

@@ -53,7 +53,8 @@ def say(*words):
 
 def build_programs():
     os.makedirs(BUILD, exist_ok=True)
-    for name, libs in (("gen", []), ("floor", []), ("sink", []), ("pcapcount", ["-lpcap"])):
+    for name, libs in (("gen", []), ("floor", []), ("sink", []), ("pcapcount", ["-lpcap"]),
+                       ("blast", []), ("ringcount", [])):
         source, program = os.path.join(HERE, name + ".c"), os.path.join(BUILD, name)
         if os.path.exists(program) and os.path.getmtime(program) >= os.path.getmtime(source):
             continue

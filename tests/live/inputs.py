@@ -10,7 +10,8 @@ import probe
 # options  of weir
 # needs    word of `weir --version` without which it is skipped; None: always built
 # segments what it makes of a super-packet: True: counts its segments as on the wire
-Input = namedtuple("Input", "name rig spec options needs segments", defaults=((), None, False))
+# bench    it has a row in the live benchmark
+Input = namedtuple("Input", "name rig spec options needs segments bench", defaults=((), None, False, True))
 
 INPUTS = [
     Input("pcap", "port", "pcap:p1"),
