@@ -504,8 +504,8 @@ static void *run(void *arg)
 {
 	struct worker *w = arg;
 	for (unsigned i = 0; i < w->conf.specs_count; i++) {
-		if (packets_left(w) == 0)
-			break;
+		if (!w->conf.live && packets_left(w) == 0)
+			break; /* a live input has what came before the stop */
 		int err = open_input(w, i);
 		if (err != 0) {
 			note_error(w, err);
