@@ -12,6 +12,7 @@
 #define MEMBER_LIST	 struct conf_list
 #define MEMBER_KEYLIST	 uint32_t
 #define MEMBER_DECAPLIST uint32_t
+#define MEMBER_DEDUPLIST uint32_t
 #define MEMBER_SAMPLE	 struct conf_sample
 #define MEMBER_TOSMASK	 uint8_t
 #define MEMBER_STATS	 enum stats_format

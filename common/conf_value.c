@@ -36,6 +36,12 @@ static const struct conf_name decap_names[] = {
 	{DECAP_TEREDO, "teredo"}, {0, NULL},
 };
 
+static const struct conf_name dedup_names[] = {
+	{DEDUP_IGNORE_TTL, "ttl"},
+	{DEDUP_IGNORE_CHECKSUM, "checksum"},
+	{0, NULL},
+};
+
 static const struct conf_name sample_names[] = {
 	{SAMPLING_SYSTEMATIC, "systematic"},
 	{SAMPLING_RANDOM, "random"},
@@ -56,6 +62,11 @@ static const struct conf_name level_names[] = {
 	{LOG_LEVEL_INFO, "info"},
 	{LOG_LEVEL_DEBUG, "debug"},
 	{0, NULL},
+};
+
+/* In nanoseconds. */
+static const struct conf_name time_units[] = {
+	{NS_PER_S, "s"}, {NS_PER_MS, "ms"}, {NS_PER_US, "us"}, {0, NULL},
 };
 
 static const struct conf_name size_units[] = {
@@ -206,14 +217,25 @@ static int64_t bound_ns(double s)
 	return (int64_t)(s * 1000 + 0.5) * NS_PER_MS;
 }
 
+/* Nanoseconds of the unit behind a number; 0 when there is no such unit. */
+static int64_t unit_ns(const char *number)
+{
+	const char *unit = number + strspn(number, "0123456789.");
+	if (*unit == '\0')
+		return NS_PER_S;
+	const struct conf_name *name = find_name(time_units, unit, strlen(unit));
+	return name != NULL ? name->value : 0;
+}
+
 static int parse_seconds(const struct conf_option *opt, const char *text, void *member)
 {
 	uint64_t whole;
-	if (!take_digits(&text, &whole) || whole > (uint64_t)(INT64_MAX / NS_PER_S - 1))
+	int64_t unit = unit_ns(text);
+	if (unit == 0 || !take_digits(&text, &whole) || whole > (uint64_t)(INT64_MAX / unit - 1))
 		return ERR_USAGE;
-	int64_t ns = (int64_t)whole * NS_PER_S;
+	int64_t ns = (int64_t)whole * unit;
 	if (*text == '.') {
-		int64_t digit_ns = NS_PER_S / 10;
+		int64_t digit_ns = unit / 10;
 		if (!isdigit((unsigned char)*++text))
 			return ERR_USAGE;
 		for (; isdigit((unsigned char)*text); text++, digit_ns /= 10) {
@@ -222,7 +244,8 @@ static int parse_seconds(const struct conf_option *opt, const char *text, void *
 			ns += (*text - '0') * digit_ns;
 		}
 	}
-	if (*text != '\0' || ns < bound_ns(opt->min) || ns > bound_ns(opt->max))
+	/* a second dot is no digit either */
+	if (*text == '.' || ns < bound_ns(opt->min) || ns > bound_ns(opt->max))
 		return ERR_USAGE;
 	*(int64_t *)member = ns;
 	return 0;
@@ -245,8 +268,8 @@ static bool print_seconds(const struct conf_option *opt, const void *member, FIL
 
 static void expect_seconds(const struct conf_option *opt, FILE *out)
 {
-	fprintf(out, "seconds from %g to %g, with decimals where needed as 0.5", opt->min,
-		opt->max);
+	fprintf(out, "seconds from %g to %g, with decimals or a unit where needed as 0.5 or 500ms",
+		opt->min, opt->max);
 }
 
 static int parse_double(const struct conf_option *opt, const char *text, void *member)
@@ -445,17 +468,16 @@ static uint32_t all_flags(const struct conf_name *names)
 	return all;
 }
 
-static int parse_decap(const struct conf_option *opt, const char *text, void *member)
+static int parse_flags(const struct conf_name *names, const char *text, void *member)
 {
-	(void)opt;
 	uint32_t flags = 0;
 	if (strcasecmp(text, "all") == 0) {
-		flags = all_flags(decap_names);
+		flags = all_flags(names);
 	} else if (strcasecmp(text, "none") != 0) {
 		while (text != NULL) {
 			const char *item;
 			size_t len = next_item(&text, &item);
-			const struct conf_name *name = find_name(decap_names, item, len);
+			const struct conf_name *name = find_name(names, item, len);
 			if (name == NULL)
 				return ERR_USAGE;
 			flags |= name->value;
@@ -465,16 +487,15 @@ static int parse_decap(const struct conf_option *opt, const char *text, void *me
 	return 0;
 }
 
-static bool print_decap(const struct conf_option *opt, const void *member, FILE *out)
+static bool print_flags(const struct conf_name *names, const void *member, FILE *out)
 {
-	(void)opt;
 	uint32_t flags = *(const uint32_t *)member;
-	if (flags == 0 || flags == all_flags(decap_names)) {
+	if (flags == 0 || flags == all_flags(names)) {
 		fputs(flags == 0 ? "\"none\"" : "\"all\"", out);
 		return true;
 	}
 	const char *separator = "\"";
-	for (const struct conf_name *n = decap_names; n->name != NULL; n++) {
+	for (const struct conf_name *n = names; n->name != NULL; n++) {
 		if ((flags & n->value) == 0)
 			continue;
 		fprintf(out, "%s%s", separator, n->name);
@@ -484,11 +505,46 @@ static bool print_decap(const struct conf_option *opt, const void *member, FILE 
 	return true;
 }
 
+static void expect_flags(const struct conf_name *names, FILE *out)
+{
+	fputs("none, all, or a list with commas of ", out);
+	print_names(names, ", ", out);
+}
+
+static int parse_decap(const struct conf_option *opt, const char *text, void *member)
+{
+	(void)opt;
+	return parse_flags(decap_names, text, member);
+}
+
+static bool print_decap(const struct conf_option *opt, const void *member, FILE *out)
+{
+	(void)opt;
+	return print_flags(decap_names, member, out);
+}
+
 static void expect_decap(const struct conf_option *opt, FILE *out)
 {
 	(void)opt;
-	fputs("none, all, or a list with commas of ", out);
-	print_names(decap_names, ", ", out);
+	expect_flags(decap_names, out);
+}
+
+static int parse_dedup(const struct conf_option *opt, const char *text, void *member)
+{
+	(void)opt;
+	return parse_flags(dedup_names, text, member);
+}
+
+static bool print_dedup(const struct conf_option *opt, const void *member, FILE *out)
+{
+	(void)opt;
+	return print_flags(dedup_names, member, out);
+}
+
+static void expect_dedup(const struct conf_option *opt, FILE *out)
+{
+	(void)opt;
+	expect_flags(dedup_names, out);
 }
 
 static int parse_sample(const struct conf_option *opt, const char *text, void *member)
@@ -606,6 +662,7 @@ static const struct {
 	[CONF_TYPE_LIST] = {parse_list, print_list, expect_list, clear_list},
 	[CONF_TYPE_KEYLIST] = {parse_key, print_key, expect_key, NULL},
 	[CONF_TYPE_DECAPLIST] = {parse_decap, print_decap, expect_decap, NULL},
+	[CONF_TYPE_DEDUPLIST] = {parse_dedup, print_dedup, expect_dedup, NULL},
 	[CONF_TYPE_SAMPLE] = {parse_sample, print_sample, expect_sample, NULL},
 	[CONF_TYPE_TOSMASK] = {parse_mask, print_mask, expect_mask, NULL},
 	[CONF_TYPE_STATS] = {parse_stats, print_stats, expect_stats, NULL},

@@ -146,10 +146,12 @@ void export_queue_flush(struct export_queue *q)
 static void sum_books(struct exporter *x)
 {
 	struct export_books b = {0};
+	uint64_t copies = 0;
 	uint64_t unsampled = 0;
 	for (unsigned i = 0; i < x->conf.workers; i++) {
 		const struct export_tick *t = &x->queues[i].tick;
 		b.observed += t->observed;
+		copies += t->duplicate;
 		unsampled += t->unsampled;
 		b.dropped += t->dropped;
 		b.malformed += t->malformed;
@@ -157,6 +159,7 @@ static void sum_books(struct exporter *x)
 		b.metered += t->metered;
 	}
 	/* In a replay worker 0, which observes, may be behind the others. */
+	b.observed -= copies < b.observed ? copies : b.observed;
 	b.selected = b.observed > unsampled ? b.observed - unsampled : 0;
 	x->books = b;
 }

@@ -29,6 +29,9 @@
 #define UDP	  (URL_HAS(URL_MTU) | URL_HAS(URL_RATE))
 #define TEMPLATES URL_HAS(URL_TEMPLATE_REFRESH)
 #define NAMES	  URL_HAS(URL_NAMES)
+#define SYSLOG                                                                                     \
+	(FIELDS | NAMES | URL_HAS(URL_FACILITY) | URL_HAS(URL_SEVERITY) | URL_HAS(URL_HOSTNAME) |  \
+	 URL_HAS(URL_BOM))
 
 /* Over UDP by default: what fits anywhere but in old tunnels (v5: 30 records), and a pace that an
  * nfcapd with the system's default socket buffer survives not being run for 10 ms. */
@@ -36,6 +39,13 @@
 #define MTU_V5		1500
 #define RATE_DEFAULT	100000
 #define REFRESH_DEFAULT 60
+
+/* Over UDP a syslog message is a datagram; a daemon takes fewer of them than a flow collector. */
+#define MTU_SYSLOG  1500
+#define RATE_SYSLOG 20000
+/* Flow records are nobody's alarm: local0.info. */
+#define FACILITY_DEFAULT 16
+#define SEVERITY_DEFAULT 6
 
 /* Sessions: a third of a million records, and what Linux lets a peer's receive buffer grow to by
  * default (tcp_rmem: 6 MiB) with some to spare. */
@@ -69,6 +79,9 @@ static const struct scheme schemes[] = {
 	 .options = BIFLOW | FIELDS | FILES, .biflow = true},
 	{"table", &table_format, &file_transport, URL_PATH,
 	 .options = BIFLOW | FILES, .biflow = true},
+	{"syslog", &syslog_format, &udp_transport, URL_HOST, "514",
+	 .options = BIFLOW | UDP | SYSLOG, .biflow = true,
+	 .mtu = MTU_SYSLOG, .rate = RATE_SYSLOG},
 	{"null", &null_format, &null_transport, URL_NOTHING,
 	 .options = BIFLOW, .biflow = true},
 };
@@ -76,8 +89,8 @@ static const struct scheme schemes[] = {
 
 /* Outputs that this version does not have yet. */
 static const char *const later_schemes[] = {
-	"ipfix+tcp", "ipfix+tls", "ipfix+dtls", "ipfix+sctp", "json+tcp",
-	"json+tls",  "syslog",	  "syslog+tcp", "syslog+tls", "kafka",
+	"ipfix+tcp", "ipfix+tls",  "ipfix+dtls", "ipfix+sctp", "json+tcp",
+	"json+tls",  "syslog+tcp", "syslog+tls", "kafka",
 };
 
 enum value_kind {
@@ -104,6 +117,16 @@ struct option {
 /* As the enums of url.h. */
 static const char *const names_choices[] = {"iana", "ecs", NULL};
 static const char *const version_choices[] = {"1.2", "1.3", NULL};
+
+/* RFC 5424 §6.2.1, by number; the names are those of syslog.conf. */
+static const char *const facility_choices[] = {
+	"kern",	  "user",     "mail",	"daemon", "auth",   "syslog", "lpr",   "news",	 "uucp",
+	"cron",	  "authpriv", "ftp",	"ntp",	  "audit",  "alert",  "clock", "local0", "local1",
+	"local2", "local3",   "local4", "local5", "local6", "local7", NULL,
+};
+static const char *const severity_choices[] = {
+	"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug", NULL,
+};
 
 #define MEMBER(name) offsetof(struct url_spec, name)
 
@@ -151,6 +174,16 @@ static const struct option options[URL_OPTION_COUNT] = {
 			     version_choices},
 	[URL_SOURCE] = {"source", VALUE_TEXT, MEMBER(source), 0, 0,
 			"an address of this machine, without port"},
+	[URL_FACILITY] = {"facility", VALUE_CHOICE, MEMBER(facility), 0, 0,
+			  "kern, user, mail, daemon, auth, syslog, lpr, news, uucp, cron, "
+			  "authpriv, ftp, ntp, audit, alert, clock or local0 to local7",
+			  facility_choices},
+	[URL_SEVERITY] = {"severity", VALUE_CHOICE, MEMBER(severity), 0, 0,
+			  "emerg, alert, crit, err, warning, notice, info or debug",
+			  severity_choices},
+	[URL_HOSTNAME] = {"hostname", VALUE_TEXT, MEMBER(hostname), 0, 0,
+			  "the name that messages come from"},
+	[URL_BOM] = {"bom", VALUE_YES_NO, MEMBER(bom), 0, 0, "yes or no"},
 	[URL_DSCP] = {"dscp", VALUE_U32, MEMBER(dscp), 0, 63, "a number from 0 to 63"},
 };
 
@@ -511,6 +544,8 @@ static void take_defaults(struct url_spec *spec)
 	spec->spool_bytes = SPOOL_SIZE_DEFAULT;
 	spec->spool_rate = SPOOL_RATE_DEFAULT;
 	spec->verify = true;
+	spec->facility = FACILITY_DEFAULT;
+	spec->severity = SEVERITY_DEFAULT;
 }
 
 static int parse(char *text, struct errtext *e, struct url_spec *spec)

@@ -37,6 +37,10 @@ enum url_option {
 	URL_MIN_VERSION,
 	URL_SOURCE,
 	URL_DSCP,
+	URL_FACILITY,
+	URL_SEVERITY,
+	URL_HOSTNAME,
+	URL_BOM,
 	URL_OPTION_COUNT
 };
 
@@ -104,6 +108,11 @@ struct url_spec {
 	const char *peer_name; /* NULL: the host */
 	bool verify;
 	uint32_t min_version; /* enum url_tls_version */
+	/* syslog, RFC 5424 §6 */
+	uint32_t facility;
+	uint32_t severity;
+	const char *hostname; /* NULL: the machine's */
+	bool bom;
 	/* sockets */
 	const char *source;    /* address to send from; NULL: the system's choice */
 	uint32_t dscp;	       /* 0 to 63 */

@@ -33,6 +33,12 @@ enum decap_flag {
 	DECAP_TEREDO = 1 << 8
 };
 
+/* What identical packets may differ in (dedup-ignore). */
+enum dedup_ignore {
+	DEDUP_IGNORE_TTL = 1 << 0,     /* TTL or hop limit, and the header checksum with it */
+	DEDUP_IGNORE_CHECKSUM = 1 << 1 /* IPv4's header checksum alone */
+};
+
 enum stats_format {
 	STATS_DEFAULT, /* text on a terminal, else none */
 	STATS_TEXT,
@@ -76,6 +82,8 @@ struct conf {
 	uint32_t key_flags;        /* enum key_flag */
 	uint32_t decap_flags;      /* enum decap_flag */
 	uint8_t tos_mask;
+	int64_t dedup_ns;          /* window in which a packet's copies are left out; 0 = off */
+	uint32_t dedup_ignore;     /* enum dedup_ignore */
 	uint64_t flows;
 	uint64_t memory;           /* bytes; 0 = `flows` decides */
 	uint64_t workers;          /* 0 = choose */

@@ -85,6 +85,7 @@ struct export_tick {
 	/* METERING.md §1, this worker's share of each: the sums over the workers are the books. In
 	 * a replay worker 0 observes for all, and the others report 0. */
 	uint64_t observed;
+	uint64_t duplicate;
 	uint64_t unsampled;
 	uint64_t dropped;       /* packets the input lost */
 	uint64_t malformed;     /* malformed and non-IP packets: "ignored" in RFC 7011 §4.2 */

@@ -13,8 +13,8 @@ import json
 import os
 import sys
 
-from maker import (end_cases, file_cases, icmp_cases, ip_cases, key_cases, link_cases,  # noqa: F401
-                   wrapper_cases)
+from maker import (dedup_cases, end_cases, file_cases, icmp_cases, ip_cases,  # noqa: F401
+                   key_cases, link_cases, wrapper_cases)
 from maker.case import CASES
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))

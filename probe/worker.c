@@ -14,6 +14,7 @@
 
 #include "decode/decode.h"
 #include "err.h"
+#include "flow/dedup.h"
 #include "flow/frag.h"
 #include "flow/sampling.h"
 #include "flow/table.h"
@@ -28,7 +29,9 @@ struct worker {
 	struct worker_conf conf;
 	struct flow_table *table;
 	struct frag_cache *frags;
-	struct sampler sampler;
+	struct dedup *dedup;     /* NULL: copies are metered too */
+	struct sampler sampler;  /* before decode */
+	struct sampler later;    /* with dedup, behind it; the other then takes all */
 	struct capture *capture; /* the input being read */
 	struct counters counters;
 	int64_t clock_ns;        /* METERING.md §6; INT64_MIN before the first packet */
@@ -157,6 +160,7 @@ static void send_tick(struct worker *w, int64_t clock_ns)
 		.worker = w->conf.number,
 		.clock = {clock_ns},
 		.observed = v[COUNTER_OBSERVED],
+		.duplicate = v[COUNTER_DUPLICATE],
 		.unsampled = v[COUNTER_UNSAMPLED],
 		.dropped = v[COUNTER_DROPPED],
 		.malformed = v[COUNTER_MALFORMED],
@@ -208,7 +212,10 @@ static void set_back(struct worker *w)
 	update_pending(w);
 	flush_table(w, w->clock_ns);
 	frag_cache_clear(w->frags);
+	if (w->dedup != NULL)
+		dedup_clear(w->dedup);
 	sampler_restart(&w->sampler);
+	sampler_restart(&w->later);
 	w->clock_ns = INT64_MIN;
 	w->sweep_tick = 0;
 	if (w->speaks)
@@ -235,16 +242,30 @@ static int64_t arrive(struct worker *w, const struct raw_packet *raw)
 	return time_ns;
 }
 
-/* Sampling before decode; counts what it leaves out. */
-static inline bool is_selected(struct worker *w)
+/* Counts what sampling leaves out. */
+static inline bool is_selected(struct worker *w, struct sampler *sampler)
 {
-	enum sample_verdict verdict = sampler_decide(&w->sampler, w->clock_ns);
+	enum sample_verdict verdict = sampler_decide(sampler, w->clock_ns);
 	if (verdict == SAMPLE_TAKE)
 		return true;
 	if (w->speaks)
 		count_fate(w, verdict == SAMPLE_OVER_CAP ? COUNTER_UNSAMPLED_RATE_CAP
 							 : COUNTER_UNSAMPLED);
 	return false;
+}
+
+/* Behind decode where copies are left out: they go first, so that the sampler sees each packet
+ * once. In a replay all workers do the same to the same packets, and one speaks. */
+static __attribute__((noinline)) bool is_first_and_selected(struct worker *w,
+							    const struct raw_packet *raw,
+							    const struct packet *p, bool is_ip)
+{
+	if (is_ip && dedup_is_copy(w->dedup, raw, p, w->clock_ns)) {
+		if (w->speaks)
+			count(w, COUNTER_DUPLICATE);
+		return false;
+	}
+	return is_selected(w, &w->later);
 }
 
 static inline bool is_mine(struct worker *w, const struct packet *p)
@@ -289,12 +310,15 @@ static void admit(struct worker *w, const struct raw_packet *raw)
 	w->number++;
 	if (w->speaks)
 		count(w, COUNTER_OBSERVED);
-	if (!is_selected(w))
+	if (!is_selected(w, &w->sampler))
 		return;
 	struct flow_packet *in = &w->batch[w->pending];
 	struct fate fate = decode_packet(w->conf.conf->decap_flags, raw, &in->packet, &w->train);
 	if (__builtin_expect(w->train.flags != 0, 0))
 		lend_train(w, raw->iface);
+	if (__builtin_expect(w->dedup != NULL, 0) &&
+	    !is_first_and_selected(w, raw, &in->packet, fate.counter == COUNTER_METERED))
+		return;
 	if (fate.counter != COUNTER_METERED) {
 		if (w->speaks)
 			count_fate(w, fate.counter);
@@ -543,6 +567,14 @@ static int make_parts(struct worker *w)
 	int err = flow_table_new(&table, &w->table);
 	if (err == 0)
 		err = frag_cache_new(w->conf.secret, &w->counters, &w->frags);
+	const struct dedup_conf dedup = {
+		.window_ns = c->dedup_ns,
+		.ignore = c->dedup_ignore,
+		.secret = w->conf.secret,
+		.counters = w->speaks ? &w->counters : NULL,
+	};
+	if (err == 0 && c->dedup_ns > 0)
+		err = dedup_new(&dedup, &w->dedup);
 	return err;
 }
 
@@ -553,6 +585,15 @@ static uint64_t cap_share(const struct worker_conf *conf)
 	if (!conf->live || cap == 0)
 		return cap;
 	return cap < conf->workers ? 1 : cap / conf->workers;
+}
+
+static void samplers_init(struct worker *w)
+{
+	const struct conf *c = w->conf.conf;
+	struct sampler *chosen = c->dedup_ns > 0 ? &w->later : &w->sampler;
+	sampler_init(&w->sampler, SAMPLING_NONE, 1, 0, 0);
+	sampler_init(&w->later, SAMPLING_NONE, 1, 0, 0);
+	sampler_init(chosen, c->sample.mode, c->sample.n, cap_share(&w->conf), c->seed);
 }
 
 int worker_new(const struct worker_conf *conf, struct worker **ret_worker)
@@ -567,9 +608,7 @@ int worker_new(const struct worker_conf *conf, struct worker **ret_worker)
 	w->shares = !conf->live && conf->workers > 1;
 	if (conf->live)
 		w->number = (uint64_t)conf->number << 48;
-	sampler_init(&w->sampler, conf->conf->sample.mode, conf->conf->sample.n,
-		     cap_share(conf),
-		     conf->conf->seed);
+	samplers_init(w);
 	int err = make_parts(w);
 	if (err != 0) {
 		worker_free(w);
@@ -607,5 +646,6 @@ void worker_free(struct worker *w)
 		return;
 	flow_table_free(w->table);
 	frag_cache_free(w->frags);
+	dedup_free(w->dedup);
 	free(w);
 }

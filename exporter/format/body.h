@@ -13,7 +13,8 @@ struct body;
 struct body_ops {
 	const char *name;
 
-	/* Chooses fields and names as the spec says. ERR_USAGE with the reason in `e`, ERR_NOMEM. */
+	/* Chooses fields and names as the spec says. ERR_USAGE with the reason in `e`, ERR_NOMEM.
+	 */
 	int (*open)(const struct url_spec *spec, struct errtext *e, struct body **ret_body);
 
 	/* Writes a record where `max` bytes are free; returns its end. */

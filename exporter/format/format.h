@@ -16,7 +16,7 @@
 
 /* Packets so far, summed over the workers' last ticks. */
 struct export_books {
-	uint64_t observed;
+	uint64_t observed; /* by the sampler: without the copies that went before */
 	uint64_t selected;
 	uint64_t dropped;
 	uint64_t malformed;
@@ -87,6 +87,8 @@ extern const struct format_ops json_format;
 extern const struct format_ops csv_format;
 extern const struct format_ops cbor_format;
 extern const struct format_ops table_format;
+extern const struct format_ops syslog_format;	     /* a message a datagram */
+extern const struct format_ops syslog_stream_format; /* with its length before each */
 extern const struct format_ops null_format;
 
 #endif

@@ -67,7 +67,7 @@ static void ecs_key(struct field_ref ref, char *buf, size_t size)
 	}
 }
 
-static void compile(struct json_fields *j, enum url_names names)
+static void compile(struct json_fields *j, uint32_t names)
 {
 	const struct field_list *list = &j->base.list;
 	j->base.max = sizeof("{\"@timestamp\":\"\"}") + TEXT_VALUE_MAX;

@@ -42,17 +42,23 @@ def version():
 class Weir:
     """A live probe, watching when the constructor returns; a context manager that leaves none behind."""
 
-    def __init__(self, space, specs, options=(), folder=None, fields=None, ready=True):
+    def __init__(self, space, specs, options=(), folder=None, fields=None, ready=True, stream=False):
+        """`folder`: records go to a file there; `stream`: to us, as they come; neither: nowhere."""
         specs = [specs] if isinstance(specs, str) else specs
         self.specs = specs
         self.path = os.path.join(folder, "%s-%d.json" % (re.sub(r"\W+", "-", specs[0]), id(self))) if folder else None
-        out = "null:" if folder is None else "json:" + self.path + ("?fields=" + fields if fields else "")
+        out = "json:-" if stream else "null:" if folder is None else \
+            "json:" + self.path + ("?fields=" + fields if fields else "")
         words = [WEIR, *(word for spec in specs for word in ("-i", spec)), "-o", out, "--stats", "json", *options]
-        self.lines, self.news = [], threading.Condition()
-        self.process = space.popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        self.lines, self.arrived, self.news = [], [], threading.Condition()
+        self.process = space.popen(words, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE if stream else subprocess.DEVNULL,
                                    stderr=subprocess.PIPE, text=True, errors="replace")
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        self.readers = [threading.Thread(target=self._read, daemon=True)]
+        if stream:
+            self.readers.append(threading.Thread(target=self._read_records, daemon=True))
+        for reader in self.readers:
+            reader.start()
         if ready:
             try:
                 self.wait_log("watching", len(specs))
@@ -68,6 +74,19 @@ class Weir:
         with self.news:
             self.lines.append((time.monotonic(), None))  # the end
             self.news.notify_all()
+
+    def _read_records(self):
+        for line in self.process.stdout:
+            with self.news:
+                self.arrived.append((time.monotonic(), json.loads(line)))
+                self.news.notify_all()
+
+    def wait_record(self, number=0, seconds=5):
+        """Waits for a streamed record; (when it came, the record)."""
+        with self.news:
+            lab.check(self.news.wait_for(lambda: len(self.arrived) > number, seconds),
+                      "%s: no record came within %.1f s" % (self.specs, seconds))
+            return self.arrived[number]
 
     def log(self):
         with self.news:
@@ -114,8 +133,12 @@ class Weir:
         except subprocess.TimeoutExpired:
             self.kill()
             raise lab.Failed("%s: no end after %d s: %s" % (self.specs, seconds, self.log()[-400:])) from None
-        self.reader.join(5)
+        self._join()
         return code
+
+    def _join(self):
+        for reader in self.readers:
+            reader.join(5)
 
     def stop(self, number=signal.SIGINT):
         """Ends it; (records, books). It must end well."""
@@ -124,7 +147,7 @@ class Weir:
         lab.check(code == 0, "%s: exit status %d: %s" % (self.specs, code, self.log()[-600:]))
         books = books_of(self.log())
         lab.check(books["balanced"], "%s: books do not balance: %s" % (self.specs, books))
-        return (read_records(self.path) if self.path else []), books
+        return (read_records(self.path) if self.path else [record for _, record in self.arrived]), books
 
     def kill(self):
         if self.process.poll() is None:
@@ -136,4 +159,4 @@ class Weir:
 
     def __exit__(self, *_):
         self.kill()
-        self.reader.join(5)
+        self._join()

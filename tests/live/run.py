@@ -18,6 +18,8 @@ sys.dont_write_bytecode = True
 
 import captures
 import case_equality
+import case_faults
+import case_traffic
 import lab
 
 
@@ -81,6 +83,8 @@ def run_all(options, tally, folder):
             all_of(found)
         else:
             tally.skipped["no real captures at WEIR_PCAPS (%s)" % captures.FOLDER] = ["equal", "paced"]
+        all_of(case_traffic.cases(options.full))
+        all_of(case_faults.cases(options.full))
         all_of(waiting)
     finally:
         for close in closers:

@@ -284,6 +284,70 @@ def sampled_flows_are_whole_and_the_same_each_time(folder):
         check(stats["unsampled"] == len(everything) - len(some), str(stats))
 
 
+# In a network of its own: what a collector on loopback of a given MTU gets, in arrivals of one or
+# more datagrams (UDP_GRO tells where a train of the sender's is to be cut).
+COLLECTOR = """
+import hashlib, json, socket, struct, subprocess, sys
+mtu, command = sys.argv[1], sys.argv[2:]
+subprocess.run(["ip", "link", "set", "lo", "up", "mtu", mtu], check=True)
+UDP_GRO = 104
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
+s.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)
+s.bind(("127.0.0.1", 0))
+s.settimeout(0.5)
+command = [word.replace("PORT", str(s.getsockname()[1])) for word in command]
+weir = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+datagrams, longest = [], 0
+while True:
+    try:
+        data, control, _, _ = s.recvmsg(65536, 64)
+    except TimeoutError:
+        if weir.poll() is not None:
+            break
+        continue
+    size = next((struct.unpack("i", c[2][:4])[0] for c in control if c[1] == UDP_GRO), len(data))
+    arrived = [data[i:i + size] for i in range(0, len(data), size)]
+    longest = max(longest, len(arrived))
+    datagrams += arrived
+books = json.loads(weir.stderr.read().splitlines()[-1])
+print(json.dumps({"count": len(datagrams), "bytes": sum(map(len, datagrams)), "longest": longest,
+    "digest": hashlib.md5(b"".join(struct.pack("I", len(d)) + d for d in datagrams)).hexdigest(),
+    "sent": books["outputs"][0]}))
+"""
+
+
+def collected(mtu, *args):
+    command = ["unshare", "-n", sys.executable, "-c", COLLECTOR, str(mtu), WEIR, *args, "--stats", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    check(done.returncode == 0, done.stderr)
+    got = json.loads(done.stdout)
+    check((got["count"], got["bytes"]) == (got["sent"]["messages"], got["sent"]["bytes"]), done.stdout)
+    return got
+
+
+def same_with_and_without_trains(folder, url):
+    if os.geteuid() != 0:
+        raise Skip("a network of its own needs root")
+    write_capture(folder + "/flows.pcap", 1 << 12)
+    args = ["-r", folder + "/flows.pcap", "-o", url]
+    trains = collected(65536, *args)
+    single = collected(1280, *args)  # narrower than the messages: the kernel refuses to cut
+    check(trains["longest"] > 1, "the kernel was not given trains: %s" % trains)
+    check(single["longest"] == 1, "a train where none can pass: %s" % single)
+    check(trains["digest"] == single["digest"], "datagrams differ: %s, %s" % (trains, single))
+
+
+@case
+def datagrams_in_trains_are_the_same_ipfix(folder):
+    same_with_and_without_trains(folder, "ipfix://127.0.0.1:PORT?rate=0")
+
+
+@case
+def datagrams_in_trains_are_the_same_at_a_pace(folder):
+    same_with_and_without_trains(folder, "netflow9://127.0.0.1:PORT?rate=20000")
+
+
 def main():
     passed = failed = skipped = 0
     for function in CASES:

@@ -10,7 +10,8 @@
 # daemons (nfdump, pmacct): none is started by the installation, and what it enabled is disabled.
 set -eu
 
-# THE table: group, package (a|b: any of them does, the first that Debian has is taken), what for.
+# THE table: group, package (a|b: any of them does, the first that Debian has is taken; =a: not installed
+# but unpacked into build/unpacked/a, because it would take the place of this machine's own), what for.
 packages() {
 	cat <<'END'
 build make                                  runs the build
@@ -28,6 +29,19 @@ demo  nfdump                                nfcapd and nfdump, a NetFlow and IPF
 test  libcriterion-dev                      unit tests
 test  tshark                                dissects what weir sends
 test  pmacct                                nfacctd, a second collector
+test  =rsyslog                              syslog collector
+test  =rsyslog-gnutls                       its TLS
+test  libestr0                              rsyslog stands on it
+test  libfastjson4                          rsyslog stands on it
+test  liblognorm5                           rsyslog stands on it
+test  libgnutls30                           rsyslog's TLS stands on it
+test  =syslog-ng-core                       another syslog collector
+test  libivykis0                            syslog-ng stands on it
+test  libnet1                               syslog-ng stands on it
+test  libpcre3                              syslog-ng stands on it
+test  libjson-c5                            syslog-ng stands on it
+test  libwrap0                              syslog-ng stands on it
+test  openssl                               keys and certificates, DTLS peer
 test  libfixbuf-dev                         IPFIX library of other people
 test  clang                                 fuzzing and analysis
 test  libclang-rt-14-dev|libclang-rt-19-dev sanitizer and fuzzer runtime of clang
@@ -81,7 +95,10 @@ is_debian() {
 	)
 }
 
+unpacked=$(dirname "$0")/../../build/unpacked
+
 is_installed() {
+	case $1 in =*) [ -d "$unpacked/${1#=}" ]; return ;; esac
 	[ "$(dpkg-query -W -f='${db:Status-Status}\n' "$1" 2>/dev/null | head -n 1)" = installed ]
 }
 
@@ -103,6 +120,16 @@ missing_rows() {
 	done
 }
 
+# Unpacks packages where only the tests look for them: no scripts run, no service is known.
+unpack_packages() {
+	for name in "$@"; do
+		work=$(mktemp -d)
+		(cd "$work" && apt-get -q -o APT::Sandbox::User=root download "$name") && mkdir -p "$unpacked" &&
+			dpkg-deb -x "$work"/*.deb "$work/tree" && cp -a "$work/tree" "$unpacked/$name" || :
+		rm -rf "$work"
+	done
+}
+
 has_candidate() {
 	apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'
 }
@@ -121,7 +148,7 @@ choose() {
 list_for_others() {
 	say "this is no Debian system, so nothing was installed. Needed (Debian's package names):"
 	wanted_rows | while read -r names what; do
-		printf '  %-42s %s\n' "$(echo "$names" | sed 's/|/ or /g')" "$what"
+		printf '  %-42s %s\n' "$(echo "${names#=}" | sed 's/|/ or /g')" "$what"
 	done
 }
 
@@ -219,10 +246,15 @@ trap 'exit 1' HUP INT TERM
 say "missing: $(echo "$missing" | tr '\n' ' ')"
 DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 update </dev/null
 chosen=
+apart=
 for names in $missing; do
-	chosen="$chosen $(choose "$names")"
+	case $names in
+	=*) apart="$apart ${names#=}" ;;
+	*)  chosen="$chosen $(choose "$names")" ;;
+	esac
 done
-install_packages $chosen
+[ -z "$chosen" ] || install_packages $chosen
+unpack_packages $apart
 left=$(missing_rows)
 if [ -n "$left" ]; then
 	say "still missing: $(echo "$left" | tr '\n' ' ')"

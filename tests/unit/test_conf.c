@@ -130,7 +130,13 @@ static const struct value_case value_cases[] = {
 	{"idle-timeout", "-1", NULL},
 	{"idle-timeout", "+1", NULL},
 	{"idle-timeout", " 1", NULL},
-	{"idle-timeout", "1s", NULL},
+	{"idle-timeout", "1s", "1"},
+	{"idle-timeout", "1 s", NULL},
+	{"idle-timeout", "1h", NULL},
+	{"idle-timeout", "1.2.3", NULL},
+	{"idle-timeout", "1ss", NULL},
+	{"idle-timeout", "s", NULL},
+	{"idle-timeout", "1.ms", NULL},
 	{"idle-timeout", "1e2", NULL},
 	{"idle-timeout", "99999999999999999999", NULL},
 	{"idle-timeout", "9223372036.9", NULL},
@@ -249,6 +255,12 @@ Test(conf, seconds_are_exact_nanoseconds)
 	cr_assert_eq(LOAD("-r", "a", "--idle-timeout", "0.1", "--active-timeout=3.000000007"), 0);
 	cr_assert_eq(conf.idle_timeout_ns, 100000000);
 	cr_assert_eq(conf.active_timeout_ns, 3000000007);
+	cr_assert_eq(LOAD("-r", "a", "--idle-timeout", "2.5ms", "--active-timeout=3S", "--dedup",
+			  "1500us"),
+		     0);
+	cr_assert_eq(conf.idle_timeout_ns, 2500000);
+	cr_assert_eq(conf.active_timeout_ns, 3 * NS_PER_S);
+	cr_assert_eq(conf.dedup_ns, 1500000);
 }
 
 /* METERING.md names these. */

@@ -408,7 +408,7 @@ Test(exporter, its_end_can_be_waited_for)
 	exporter_free(x);
 }
 
-static void put_tick(unsigned worker, uint64_t observed, uint64_t unsampled)
+static void put_tick(unsigned worker, uint64_t observed, uint64_t duplicate, uint64_t unsampled)
 {
 	struct export_queue *q = exporter_queue(x, worker);
 	export_queue_reserve(q)->tick = (struct export_tick){
@@ -416,19 +416,20 @@ static void put_tick(unsigned worker, uint64_t observed, uint64_t unsampled)
 		.worker = worker,
 		.clock = {T0},
 		.observed = observed,
+		.duplicate = duplicate,
 		.unsampled = unsampled,
 	};
 	export_queue_commit(q);
 }
 
-Test(exporter, what_workers_did_not_sample_is_summed)
+Test(exporter, what_workers_did_not_sample_is_summed_without_copies)
 {
 	static const uint8_t want[16] = {[6] = 0x11, [7] = 0x11, [14] = 0x10};
 	const char *url = "ipfix-file:x";
 	char got[65536];
 	cr_assert_eq(open_with(&url, 1, 2, true), 0, "%s", errbuf);
-	put_tick(0, 0x1111, 0x11);
-	put_tick(1, 0, 0x100);
+	put_tick(0, 0x1200, 0xef, 0x11);
+	put_tick(1, 0, 0, 0x100);
 	end(exporter_queue(x, 0));
 	end(exporter_queue(x, 1));
 	cr_expect_eq(exporter_stop(x), 0);

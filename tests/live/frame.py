@@ -1,0 +1,58 @@
+"""Frames made by hand, and a socket to send them by: in this process, so that when they left is known."""
+import ctypes
+import socket
+import struct
+
+import lab
+
+SYN, RST, ACK = 2, 4, 16
+CLIENT, SERVER = 0x0a4d0001, 0x0a4d0002
+
+
+def ip4(protocol, payload, source=CLIENT, destination=SERVER):
+    return struct.pack(">BBHHHBBHII", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0, source, destination) + payload
+
+
+def ethernet(payload, tags=b"", ethertype=b"\x08\x00"):
+    return bytes(12) + tags + ethertype + payload
+
+
+def udp(source_port, size=0, tags=b"", port=9, **ends):
+    return ethernet(ip4(17, struct.pack(">HHHH", source_port, port, 8 + size, 0) + bytes(size), **ends), tags)
+
+
+def tcp(source_port, flags, **ends):
+    return ethernet(ip4(6, struct.pack(">HHIIBBHHH", source_port, 80, 1, 1, 0x50, flags, 1000, 0, 0), **ends))
+
+
+CLONE_NEWNET = 0x40000000
+
+
+def enter(path):
+    """Moves this thread into a network namespace."""
+    with open(path, "rb") as space:
+        if lab.LIBC.setns(space.fileno(), CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
+
+
+class Sender:
+    """A raw socket on a link of a namespace, which is entered only to open it."""
+
+    def __init__(self, space, link):
+        with open("/proc/thread-self/ns/net", "rb") as here:
+            enter("/run/netns/" + space.name)
+            try:
+                self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+                self.socket.bind((link, 0))
+            finally:
+                lab.LIBC.setns(here.fileno(), CLONE_NEWNET)
+
+    def send(self, *frames):
+        for one in frames:
+            self.socket.send(one)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
