@@ -93,11 +93,17 @@ size_t message_finish(struct message *m)
 	return m->len;
 }
 
-void message_send(struct message *m)
+void message_abandon(struct message *m)
 {
-	m->transport->ops->commit(m->transport, m->len, m->flow_records);
 	m->buf = NULL;
+	m->set_at = 0;
 	m->records = 0;
 	m->data_records = 0;
 	m->flow_records = 0;
+}
+
+void message_send(struct message *m)
+{
+	m->transport->ops->commit(m->transport, m->len, m->flow_records);
+	message_abandon(m);
 }

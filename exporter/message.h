@@ -55,4 +55,7 @@ static inline bool message_empty(const struct message *m)
 size_t message_finish(struct message *m);
 void message_send(struct message *m);
 
+/* Forgets what was begun: the memory it was in is gone. */
+void message_abandon(struct message *m);
+
 #endif

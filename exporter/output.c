@@ -1,5 +1,6 @@
 /*
- * One output = direction policy → encoder → transport.
+ * One output = direction policy → encoder → transport, with a session (session.c) between policy
+ * and encoder where the transport keeps one.
  *
  * Time comes in from outside as `now`: the packet clock in a replay, the wall clock live. Nothing
  * here reads a clock, so a replay cuts messages and rotates files at the same records each time.
@@ -15,6 +16,7 @@
 
 #include "err.h"
 #include "policy/policy.h"
+#include "session.h"
 
 struct output {
 	char *url;
@@ -22,7 +24,8 @@ struct output {
 	struct policy policy;
 	struct transport *transport;
 	struct encoder *encoder;
-	bool begun; /* a session or file is open */
+	struct session *session; /* NULL: the transport keeps none */
+	bool begun;		 /* a session or file is open */
 	bool began_once;
 	int64_t seen_ns; /* clock at the last advance */
 	struct output_counters counters;
@@ -113,6 +116,22 @@ int output_check(const struct output_conf *conf, struct errtext *e)
 	return err;
 }
 
+static int open_session(struct output *o, const struct output_conf *conf, struct errtext *e)
+{
+	const struct session_conf sc = {
+		.spec = &o->spec,
+		.transport = o->transport,
+		.encoder = o->encoder,
+		.counters = &o->counters,
+		.base = conf->base,
+		.name = o->url,
+		.replay = conf->run->replay,
+		.resume = conf->resume,
+		.resume_arg = conf->resume_arg,
+	};
+	return session_new(&sc, e, &o->session);
+}
+
 static int open_parts(struct output *o, const struct output_conf *conf, struct errtext *e)
 {
 	const struct transport_conf tc = {
@@ -127,7 +146,10 @@ static int open_parts(struct output *o, const struct output_conf *conf, struct e
 	if (err != 0)
 		return err;
 	o->transport->ops = o->spec.scheme->transport;
-	return open_encoder(conf, e, &o->spec, o->transport, &o->counters, &o->encoder);
+	err = open_encoder(conf, e, &o->spec, o->transport, &o->counters, &o->encoder);
+	if (err != 0 || o->transport->ops->session == NULL)
+		return err;
+	return open_session(o, conf, e);
 }
 
 int output_new(const struct output_conf *conf, struct errtext *e, struct output **ret_output)
@@ -151,6 +173,7 @@ void output_free(struct output *o)
 {
 	if (o == NULL)
 		return;
+	session_free(o->session);
 	if (o->encoder != NULL)
 		o->encoder->ops->close(o->encoder);
 	if (o->transport != NULL)
@@ -198,7 +221,9 @@ static void advance(struct output *o, struct pkt_time now)
 
 void output_clock(struct output *o, struct pkt_time now)
 {
-	if (o->begun)
+	if (o->session != NULL)
+		session_clock(o->session, now);
+	else if (o->begun)
 		advance(o, now);
 	else if (!o->transport->lazy)
 		begin(o, now);
@@ -206,16 +231,24 @@ void output_clock(struct output *o, struct pkt_time now)
 
 void output_record(struct output *o, const struct flow_record *r, struct pkt_time now)
 {
-	if (!o->begun)
+	if (!o->begun && o->session == NULL)
 		begin(o, now);
 	struct direction_view view;
 	policy_apply(&o->policy, r, &o->counters, &view);
-	for (unsigned i = 0; i < view.count; i++)
-		o->encoder->ops->record(o->encoder, view.record[i], now);
+	for (unsigned i = 0; i < view.count; i++) {
+		if (o->session != NULL)
+			session_record(o->session, view.record[i], now);
+		else
+			o->encoder->ops->record(o->encoder, view.record[i], now);
+	}
 }
 
 void output_end(struct output *o, struct pkt_time now)
 {
+	if (o->session != NULL) {
+		session_end(o->session, now);
+		return;
+	}
 	if (!o->began_once)
 		begin(o, now);
 	if (o->begun)
@@ -224,17 +257,23 @@ void output_end(struct output *o, struct pkt_time now)
 
 void output_push(struct output *o)
 {
-	if (o->transport->ops->push != NULL)
+	if (o->session != NULL)
+		session_push(o->session);
+	else if (o->transport->ops->push != NULL)
 		o->transport->ops->push(o->transport);
 }
 
 bool output_congested(const struct output *o)
 {
+	if (o->session != NULL)
+		return session_congested(o->session);
 	return o->transport->ops->congested != NULL && o->transport->ops->congested(o->transport);
 }
 
 bool output_busy(const struct output *o)
 {
+	if (o->session != NULL)
+		return session_busy(o->session);
 	return o->transport->ops->busy != NULL && o->transport->ops->busy(o->transport);
 }
 
@@ -267,6 +306,13 @@ void output_stats_get(const struct output *o, struct output_stats *ret_stats)
 		.records_in = stat_get(&c->records_in),
 		.unsampled = stat_get(&c->unsampled),
 		.filtered = stat_get(&c->filtered),
+		.queued = stat_get(&c->queued),
+		.unconfirmed = stat_get(&c->unconfirmed),
+		.spooled = stat_get(&c->spooled),
+		.recovered = stat_get(&c->recovered),
+		.lag_ns = (int64_t)stat_get(&c->lag_ns),
+		.connected =
+			o->session == NULL || atomic_load_explicit(&c->up, memory_order_relaxed),
 		.error = atomic_load_explicit(&c->error, memory_order_relaxed),
 	};
 	_Static_assert(DROP_REASON_COUNT < sizeof(s.dropped) / sizeof(s.dropped[0]),

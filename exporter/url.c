@@ -28,6 +28,9 @@
 #define FILES	  URL_HAS(URL_ROTATE)
 #define UDP	  (URL_HAS(URL_MTU) | URL_HAS(URL_RATE))
 #define TEMPLATES URL_HAS(URL_TEMPLATE_REFRESH)
+#define SOCKET	  (URL_HAS(URL_SOURCE) | URL_HAS(URL_DSCP))
+#define HELD	  (URL_HAS(URL_QUEUE) | URL_HAS(URL_RESEND) | URL_HAS(URL_CONNECT_WAIT))
+#define SESSION	  (URL_HAS(URL_RATE) | HELD | SOCKET)
 #define NAMES	  URL_HAS(URL_NAMES)
 #define SYSLOG                                                                                     \
 	(FIELDS | NAMES | URL_HAS(URL_FACILITY) | URL_HAS(URL_SEVERITY) | URL_HAS(URL_HOSTNAME) |  \
@@ -69,10 +72,14 @@ static const struct scheme schemes[] = {
 	{"ipfix", &ipfix_format, &udp_transport, URL_HOST, "4739",
 	 .options = BIFLOW | FIELDS | UDP | DOMAIN | TEMPLATES,
 	 .template_refresh_s = REFRESH_DEFAULT, .mtu = MTU_DEFAULT, .rate = RATE_DEFAULT},
+	{"ipfix+tcp", &ipfix_format, &tcp_transport, URL_HOST, "4739",
+	 .options = BIFLOW | FIELDS | DOMAIN | SESSION},
 	{"ipfix-file", &ipfix_file_format, &file_transport, URL_PATH,
 	 .options = BIFLOW | FIELDS | FILES | DOMAIN, .biflow = true},
 	{"json", &json_format, &file_transport, URL_PATH,
 	 .options = BIFLOW | FIELDS | FILES | NAMES, .biflow = true},
+	{"json+tcp", &json_format, &tcp_transport, URL_HOST, NULL,
+	 .options = BIFLOW | FIELDS | NAMES | SESSION, .biflow = true},
 	{"csv", &csv_format, &file_transport, URL_PATH,
 	 .options = BIFLOW | FIELDS | FILES, .biflow = true},
 	{"cbor", &cbor_format, &file_transport, URL_PATH,
@@ -89,8 +96,7 @@ static const struct scheme schemes[] = {
 
 /* Outputs that this version does not have yet. */
 static const char *const later_schemes[] = {
-	"ipfix+tcp", "ipfix+tls",  "ipfix+dtls", "ipfix+sctp", "json+tcp",
-	"json+tls",  "syslog+tcp", "syslog+tls", "kafka",
+	"ipfix+tls", "ipfix+dtls", "ipfix+sctp", "json+tls", "syslog+tcp", "syslog+tls", "kafka",
 };
 
 enum value_kind {
@@ -189,8 +195,8 @@ static const struct option options[URL_OPTION_COUNT] = {
 
 /* Options that no output of this version has. */
 static const char *const later_options[] = {
-	"anonymise", "spool", "spool-size", "spool-rate", "resend", "connect-wait",
-	"ca",	     "cert",  "key",	    "peer-name",  "verify",
+	"anonymise", "spool", "spool-size", "spool-rate", "ca",
+	"cert",	     "key",   "peer-name",  "verify",
 };
 
 static bool listed(const char *name, const char *const *list, size_t n)

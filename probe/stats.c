@@ -34,8 +34,9 @@ static void json_output(struct json *j, const struct output_stats *s)
 {
 	json_object_begin(j, NULL);
 	json_str(j, "url", s->url);
-	json_uint(j, "records", s->records);
 	json_uint(j, "records_in", s->records_in);
+	json_uint(j, "recovered", s->recovered);
+	json_uint(j, "records", s->records);
 	json_uint(j, "unsampled", s->unsampled);
 	json_uint(j, "filtered", s->filtered);
 	json_uint(j, "messages", s->messages);
@@ -46,7 +47,12 @@ static void json_output(struct json *j, const struct output_stats *s)
 		if (s->dropped[i].reason != NULL)
 			json_uint(j, s->dropped[i].reason, s->dropped[i].records);
 	json_object_end(j);
+	json_uint(j, "queued", s->queued);
+	json_uint(j, "unconfirmed", s->unconfirmed);
+	json_uint(j, "spooled", s->spooled);
+	json_double(j, "lag_seconds", (double)s->lag_ns / 1e9);
 	json_uint(j, "reconnects", s->reconnects);
+	json_bool(j, "connected", s->connected);
 	json_object_end(j);
 }
 
@@ -90,6 +96,24 @@ static void print_counter(const struct counters *c, unsigned id)
 			print_row(c, i, 1);
 }
 
+static void print_output(const struct probe *p, unsigned index)
+{
+	struct output_stats s;
+	exporter_output_stats(p->exporter, index, &s);
+	fprintf(stderr, "output %s: %llu records, %llu messages, %llu bytes, %llu dropped", s.url,
+		(unsigned long long)s.records, (unsigned long long)s.messages,
+		(unsigned long long)s.bytes, (unsigned long long)s.records_dropped);
+	if (s.spooled != 0)
+		fprintf(stderr, ", %llu in the spool", (unsigned long long)s.spooled);
+	if (s.reconnects != 0)
+		fprintf(stderr, ", %llu reconnects", (unsigned long long)s.reconnects);
+	fputc('\n', stderr);
+	for (unsigned i = 0; i < sizeof(s.dropped) / sizeof(s.dropped[0]); i++)
+		if (s.dropped[i].reason != NULL)
+			fprintf(stderr, "  dropped, %-14s %14llu\n", s.dropped[i].reason,
+				(unsigned long long)s.dropped[i].records);
+}
+
 static void print_text(const struct probe *p, const struct counters *c)
 {
 	double seconds = seconds_since(p->start);
@@ -99,13 +123,8 @@ static void print_text(const struct probe *p, const struct counters *c)
 	for (unsigned i = 0; i < COUNTER_COUNT; i++)
 		if (counter_info(i)->parent < 0 && (i <= COUNTER_DROPPED || c->v[i] != 0))
 			print_counter(c, i);
-	for (unsigned i = 0; i < exporter_outputs(p->exporter); i++) {
-		struct output_stats s;
-		exporter_output_stats(p->exporter, i, &s);
-		fprintf(stderr, "output %s: %llu records, %llu messages, %llu bytes, %llu dropped\n",
-			s.url, (unsigned long long)s.records, (unsigned long long)s.messages,
-			(unsigned long long)s.bytes, (unsigned long long)s.records_dropped);
-	}
+	for (unsigned i = 0; i < exporter_outputs(p->exporter); i++)
+		print_output(p, i);
 }
 
 /* ---- entry -------------------------------------------------------------------------------- */

@@ -53,6 +53,7 @@ const struct format_ops ipfix_format = {
 	.record = templated_record,
 	.advance = templated_advance,
 	.end = templated_end,
+	.abandon = templated_abandon,
 	.close = templated_close,
 	.turns = true,
 };
@@ -65,6 +66,7 @@ const struct format_ops ipfix_file_format = {
 	.record = templated_record,
 	.advance = templated_advance,
 	.end = templated_end,
+	.abandon = templated_abandon,
 	.close = templated_close,
 	.turns = true,
 };

@@ -177,6 +177,13 @@ void templated_end(struct encoder *enc, struct pkt_time now, bool last)
 	flush(t, now);
 }
 
+void templated_abandon(struct encoder *enc)
+{
+	struct templated *t = templated_of(enc);
+	message_abandon(&t->message);
+	t->departure = (struct departure){0};
+}
+
 bool templated_wants(const struct encoder *enc, struct field_ref ref)
 {
 	return field_list_has(&((const struct templated *)enc)->list, ref);

@@ -22,9 +22,9 @@ struct transport;
  * Sessions. A transport that keeps a connection has `session` operations, and its output keeps
  * records until the transport says that they have arrived (session.c):
  *
- *   start ─> up ─> encoder begins (templates, sequence 0), records are encoded while room() ...
- *            │      confirmed(n), confirmed(n) ...                      ... end ─> down(final)
- *            └────> down: what was not confirmed is encoded anew in the next session ─> up ...
+ *   start ─> up ─> the encoder begins (templates, sequence 0), records are encoded while room(),
+ *            │     confirmed(n), confirmed(n) ... end ─> down(final)
+ *            └───> down: what was not confirmed is encoded anew in the next session ─> up ...
  *
  * The transport resolves, connects, waits and tries again by itself (resolve.h, backoff.h).
  * Events are told from the event loop, never from inside an operation: an operation that finds
@@ -46,8 +46,9 @@ struct session_events {
 	/* They never will: the peer or a library refused them for what they are. */
 	void (*lost)(void *arg, uint64_t records, enum drop_reason reason);
 
-	/* The session is over, or could not be had (said after each try that fails). `final`: after
-	 * `end`, no other follows; then whatever was not confirmed has not arrived. */
+	/* The session is over, or could not be had (said after each try that fails): the transport
+	 * tries again, after `end` too. `final`: it was closed in order after `end`, all of it is
+	 * confirmed, and no event follows. */
 	void (*down)(void *arg, bool final);
 };
 
@@ -122,6 +123,7 @@ struct transport_ops {
 	const struct session_ops *session; /* NULL: it keeps no sessions */
 };
 
+extern const struct transport_ops tcp_transport;
 extern const struct transport_ops udp_transport;
 extern const struct transport_ops file_transport;
 extern const struct transport_ops null_transport;

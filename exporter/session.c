@@ -1,0 +1,415 @@
+/*
+ * Sessions. Records wait in the outbox. While a session is up and has room they are encoded; what
+ * was sent stays in the outbox until the transport confirms it, and is there to be sent again when
+ * the session falls.
+ *
+ * Patience: a replay, and the end of any run, go on only while something moves: bytes that the
+ * system took, records that were confirmed. Else the collector is given up.
+ *
+ * Live the encoder's clock is the export thread's. In a replay it goes with the records, which wait
+ * here while the clock of the run has gone ahead: so messages are cut where they always were.
+ */
+#include "session.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+#include "err.h"
+#include "log.h"
+#include "outbox.h"
+#include "pace.h"
+
+enum {
+	CONGESTED = 8192,   /* records that wait: a replay reads no further */
+	FEED_MAX = 4096,    /* records before other events have a turn */
+	TICK_MS = 20,	    /* for paces */
+	TICK_IDLE_MS = 100, /* else */
+};
+
+#define END_WAIT_NS (5 * NS_PER_S) /* live: how long an end may stand still */
+
+struct session {
+	struct session_conf conf;
+	const struct format_ops *format;
+	const struct transport_ops *transport;
+	struct session_events events;
+	struct outbox *outbox;
+	struct event *tick;
+	struct event *more; /* goes on feeding after others had a turn */
+	struct pace pace;
+	struct pkt_time now;   /* the run's clock */
+	struct pkt_time clock; /* the encoder's */
+	bool started;
+	bool up;
+	bool begun;    /* the encoder has */
+	bool was_up;   /* ever */
+	bool away;     /* a try failed, or a session fell, and none is up since */
+	bool ending;   /* no more records come */
+	bool closing;  /* the transport was told the end */
+	bool finished; /* nothing more is sent */
+	bool held;     /* was congested */
+	uint64_t confirmed;
+	uint64_t moved; /* what had moved, when something last did */
+	int64_t moved_ns;
+};
+
+static bool has_spool(const struct session *s)
+{
+	return s->conf.spec->spool != NULL;
+}
+
+static bool paced(const struct session *s)
+{
+	return s->pace.rate != 0 || s->conf.spec->spool != NULL;
+}
+
+/* ---- the end ---- */
+
+static void finish(struct session *s)
+{
+	s->finished = true;
+	s->up = false;
+	atomic_store_explicit(&s->conf.counters->up, false, memory_order_relaxed);
+	outbox_settle(s->outbox);
+	event_del(s->tick);
+	event_del(s->more);
+	outbox_show(s->outbox, s->now);
+	s->conf.resume(s->conf.resume_arg);
+}
+
+static void say_given_up(const struct session *s, uint64_t records)
+{
+	const char *fate = has_spool(s) ? "kept in the spool" : "dropped";
+	log_errorx("output", "%s: the collector %s, given up; %llu records are %s", s->conf.name,
+		   s->up ? "takes nothing and does not close" : "is not there",
+		   (unsigned long long)records, fate);
+}
+
+static void give_up(struct session *s)
+{
+	const uint64_t held = outbox_sent(s->outbox) + outbox_waiting(s->outbox);
+	say_given_up(s, held);
+	s->transport->session->hangup(s->conf.transport);
+	if (s->format->abandon != NULL)
+		s->format->abandon(s->conf.encoder);
+	if (s->conf.replay || (held != 0 && !has_spool(s)))
+		counters_fail(s->conf.counters, ERR_NOTREADY);
+	if (!has_spool(s))
+		atomic_store_explicit(&s->conf.counters->dead, true, memory_order_relaxed);
+	finish(s);
+}
+
+/* A session stands still for too long. */
+static bool out_of_patience(struct session *s, int64_t now_ns)
+{
+	const int64_t wait = s->conf.replay ? s->conf.spec->connect_wait_s * NS_PER_S : END_WAIT_NS;
+	const uint64_t moved = stat_get(&s->conf.counters->bytes) + s->confirmed;
+	if (moved != s->moved || s->moved_ns == 0) {
+		s->moved = moved;
+		s->moved_ns = now_ns;
+	}
+	return now_ns - s->moved_ns >= wait && (s->up || s->away);
+}
+
+static bool wants_progress(const struct session *s)
+{
+	return s->ending || (s->conf.replay && outbox_waiting(s->outbox) != 0);
+}
+
+static void look_at_patience(struct session *s)
+{
+	const int64_t now_ns = mono_now().ns;
+	if (!wants_progress(s))
+		s->moved_ns = now_ns;
+	else if (out_of_patience(s, now_ns) ||
+		 (s->ending && s->away && has_spool(s) && !s->conf.replay))
+		give_up(s);
+}
+
+/* ---- encoding ---- */
+
+static void begin(struct session *s, struct pkt_time clock)
+{
+	if (s->transport->begin != NULL)
+		s->transport->begin(s->conf.transport, clock);
+	if (s->format->begin != NULL)
+		s->format->begin(s->conf.encoder, clock);
+	s->begun = true;
+	s->clock = clock;
+}
+
+static void advance(struct session *s, struct pkt_time clock)
+{
+	const bool set_back = clock.ns < s->clock.ns - NS_PER_S;
+	s->clock = clock;
+	if (clock.ns >= s->conf.encoder->due_ns || set_back)
+		if (s->format->advance != NULL)
+			s->format->advance(s->conf.encoder, clock);
+}
+
+static void encode(struct session *s, const struct flow_record *r)
+{
+	const struct pkt_time clock = s->conf.replay ? r->clock : s->now;
+	if (!s->begun)
+		begin(s, clock);
+	else
+		advance(s, clock);
+	s->format->record(s->conf.encoder, r, clock);
+}
+
+static bool encode_next(struct session *s, int64_t now_ns)
+{
+	const bool fresh = s->pace.rate == 0 || s->pace.credit_ns > 0;
+	const struct flow_record *r = outbox_next(s->outbox, now_ns, fresh);
+	if (r == NULL)
+		return false;
+	pace_take(&s->pace);
+	encode(s, r);
+	return true;
+}
+
+static bool has_room(const struct session *s)
+{
+	return s->up && s->transport->session->room(s->conf.transport);
+}
+
+static void close_in_order(struct session *s)
+{
+	if (!s->begun)
+		begin(s, s->now);
+	if (s->format->end != NULL)
+		s->format->end(s->conf.encoder, s->now, true);
+	s->closing = true;
+	s->transport->end(s->conf.transport);
+}
+
+static void look_at_congestion(struct session *s)
+{
+	if (s->held && outbox_waiting(s->outbox) <= CONGESTED / 2) {
+		s->held = false;
+		s->conf.resume(s->conf.resume_arg);
+	}
+}
+
+/* Gives the session what it takes. */
+static void feed(struct session *s)
+{
+	const int64_t now_ns = paced(s) ? mono_now().ns : 0;
+	unsigned n = 0;
+	if (paced(s))
+		pace_refill(&s->pace, now_ns);
+	while (!s->closing && has_room(s) && encode_next(s, now_ns)) {
+		if (++n == FEED_MAX) {
+			event_active(s->more, EV_TIMEOUT, 0);
+			break;
+		}
+	}
+	if (s->ending && !s->closing && has_room(s) && outbox_all_sent(s->outbox))
+		close_in_order(s);
+}
+
+static void feed_and_push(struct session *s)
+{
+	if (s->finished)
+		return;
+	feed(s);
+	if (s->up && s->transport->push != NULL)
+		s->transport->push(s->conf.transport);
+	look_at_congestion(s);
+}
+
+/* ---- events ---- */
+
+static void on_up(void *arg)
+{
+	struct session *s = arg;
+	if (s->was_up)
+		stat_add(&s->conf.counters->reconnects, 1);
+	s->up = s->was_up = true;
+	s->away = false;
+	atomic_store_explicit(&s->conf.counters->up, true, memory_order_relaxed);
+	if (!s->conf.replay)
+		begin(s, s->now);
+	feed_and_push(s);
+}
+
+static void on_room(void *arg)
+{
+	feed_and_push(arg);
+}
+
+static void on_confirmed(void *arg, uint64_t records)
+{
+	struct session *s = arg;
+	outbox_confirm(s->outbox, records);
+	s->confirmed += records;
+	outbox_show(s->outbox, s->now);
+}
+
+static void on_lost(void *arg, uint64_t records, enum drop_reason reason)
+{
+	struct session *s = arg;
+	outbox_lose(s->outbox, records, reason);
+	s->confirmed += records;
+	outbox_show(s->outbox, s->now);
+}
+
+static void rewind_all(struct session *s)
+{
+	if (s->format->abandon != NULL)
+		s->format->abandon(s->conf.encoder);
+	s->conf.encoder->due_ns = DUE_NEVER;
+	s->begun = s->closing = false;
+	outbox_rewind(s->outbox);
+}
+
+static void on_down(void *arg, bool final)
+{
+	struct session *s = arg;
+	s->up = false;
+	atomic_store_explicit(&s->conf.counters->up, false, memory_order_relaxed);
+	if (final) {
+		finish(s);
+		return;
+	}
+	s->away = true;
+	rewind_all(s);
+	outbox_relieve(s->outbox, s->away);
+	outbox_show(s->outbox, s->now);
+	if (s->conf.replay && s->conf.spec->connect_wait_s == 0)
+		look_at_patience(s);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct session *s = arg;
+	outbox_relieve(s->outbox, s->away);
+	feed_and_push(s);
+	outbox_show(s->outbox, s->now);
+	look_at_patience(s);
+}
+
+static void on_more(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	feed_and_push(arg);
+}
+
+/* ---- operations ---- */
+
+static void start(struct session *s)
+{
+	const int ms = paced(s) ? TICK_MS : TICK_IDLE_MS;
+	const struct timeval period = {.tv_usec = ms * 1000};
+	event_add(s->tick, &period);
+	s->started = true;
+	s->transport->session->start(s->conf.transport, &s->events);
+}
+
+void session_clock(struct session *s, struct pkt_time now)
+{
+	s->now = now;
+	if (!s->started)
+		start(s);
+	if (s->begun && !s->closing && (!s->conf.replay || outbox_waiting(s->outbox) == 0))
+		advance(s, now);
+}
+
+void session_record(struct session *s, const struct flow_record *r, struct pkt_time now)
+{
+	s->now = now;
+	outbox_add(s->outbox, r);
+	if (s->up)
+		feed(s);
+}
+
+void session_push(struct session *s)
+{
+	outbox_show(s->outbox, s->now);
+	if (s->finished)
+		return;
+	feed_and_push(s);
+	outbox_relieve(s->outbox, s->away);
+}
+
+bool session_congested(const struct session *s)
+{
+	if (!s->conf.replay || s->finished || outbox_waiting(s->outbox) < CONGESTED)
+		return false;
+	((struct session *)s)->held = true;
+	return true;
+}
+
+void session_end(struct session *s, struct pkt_time now)
+{
+	s->now = now;
+	s->ending = true;
+	if (!s->started)
+		start(s);
+	s->moved_ns = 0;
+	feed_and_push(s);
+}
+
+bool session_busy(const struct session *s)
+{
+	return !s->finished;
+}
+
+/* ---- making ---- */
+
+static int make_parts(struct session *s, struct errtext *e)
+{
+	const struct outbox_conf oc = {
+		.spec = s->conf.spec,
+		.counters = s->conf.counters,
+		.name = s->conf.name,
+		.replay = s->conf.replay,
+	};
+	int err = outbox_new(&oc, e, &s->outbox);
+	if (err != 0)
+		return err;
+	s->tick = event_new(s->conf.base, -1, EV_PERSIST, on_tick, s);
+	s->more = event_new(s->conf.base, -1, 0, on_more, s);
+	return s->tick != NULL && s->more != NULL ? 0 : ERR_NOMEM;
+}
+
+int session_new(const struct session_conf *conf, struct errtext *e, struct session **ret_session)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return ERR_NOMEM;
+	s->conf = *conf;
+	s->format = conf->encoder->ops;
+	s->transport = conf->transport->ops;
+	s->events = (struct session_events){
+		.arg = s,
+		.up = on_up,
+		.room = on_room,
+		.confirmed = on_confirmed,
+		.lost = on_lost,
+		.down = on_down,
+	};
+	s->pace.rate = conf->spec->rate;
+	int err = make_parts(s, e);
+	if (err != 0) {
+		session_free(s);
+		return err;
+	}
+	*ret_session = s;
+	return 0;
+}
+
+void session_free(struct session *s)
+{
+	if (s == NULL)
+		return;
+	outbox_free(s->outbox);
+	if (s->tick != NULL)
+		event_free(s->tick);
+	if (s->more != NULL)
+		event_free(s->more);
+	free(s);
+}

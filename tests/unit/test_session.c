@@ -1,0 +1,426 @@
+/*
+ * Outputs that keep sessions, against peers in this process that behave and misbehave: what arrives
+ * is read as bytes, IPFIX by hand from RFC 7011 §3.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "err.h"
+#include "export.h"
+#include "log.h"
+
+static struct exporter *x;
+static char errbuf[512];
+
+static void enter(void)
+{
+	log_set_level(LOG_LEVEL_ERROR);
+}
+
+TestSuite(session, .init = enter, .timeout = 60);
+
+/* ---- exporter ---- */
+
+static void open_urls(const char *const *urls, unsigned count, bool replay)
+{
+	const struct exporter_conf conf = {
+		.outputs = urls,
+		.outputs_count = count,
+		.workers = 1,
+		.replay = replay,
+		.sampling_n = 1,
+	};
+	cr_assert_eq(exporter_new(&conf, errbuf, sizeof(errbuf), &x), 0, "%s", errbuf);
+	cr_assert_eq(exporter_start(x), 0);
+}
+
+static void open_url(bool replay, const char *fmt, unsigned port)
+{
+	char url[256];
+	const char *urls[] = {url};
+	snprintf(url, sizeof(url), fmt, port);
+	open_urls(urls, 1, replay);
+}
+
+/* Records are told apart by their source port and packets. */
+static void put(uint64_t id)
+{
+	struct export_queue *q = exporter_queue(x, 0);
+	union export_item *item = export_queue_reserve(q);
+	cr_assert_not_null(item);
+	item->record = record_udp4();
+	item->record.flow_id = id;
+	item->record.dir[FLOW_FORWARD].packets = id + 1;
+	item->record.clock.ns = T0 + (int64_t)id * NS_PER_MS;
+	export_queue_commit(q);
+}
+
+static int stop(void)
+{
+	struct export_queue *q = exporter_queue(x, 0);
+	export_queue_reserve(q)->kind = EXPORT_END;
+	export_queue_commit(q);
+	return exporter_stop(x);
+}
+
+static struct output_stats stats(unsigned index)
+{
+	struct output_stats s;
+	exporter_output_stats(x, index, &s);
+	return s;
+}
+
+static uint64_t dropped(const struct output_stats *s, const char *reason)
+{
+	for (unsigned i = 0; s->dropped[i].reason != NULL; i++)
+		if (strcmp(s->dropped[i].reason, reason) == 0)
+			return s->dropped[i].records;
+	return 0;
+}
+
+static void expect_balance(const struct output_stats *s)
+{
+	cr_expect_eq(s->records_in + s->recovered, s->unsampled + s->filtered + s->records +
+							   s->records_dropped + s->queued +
+							   s->unconfirmed + s->spooled);
+}
+
+/* ---- peers ---- */
+
+enum { SESSIONS_MAX = 64, BYTES_MAX = 32 << 20 };
+
+/* Takes connections one after the other and keeps what each brings. */
+struct peer {
+	pthread_t thread;
+	int listener;
+	unsigned port;
+	unsigned resets;    /* so many first sessions are reset ... */
+	size_t reset_after; /* ... after so many bytes */
+	unsigned dumb_ms;   /* reads nothing for so long */
+	_Atomic unsigned sessions;
+	struct {
+		uint8_t *bytes;
+		size_t len;
+		struct sockaddr_in from;
+	} session[SESSIONS_MAX];
+};
+
+static int listen_on(unsigned *port)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons((uint16_t)*port)};
+	socklen_t len = sizeof(sa);
+	const int one = 1;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	cr_assert_eq(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	cr_assert_eq(listen(fd, 8), 0);
+	cr_assert_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	*port = ntohs(sa.sin_port);
+	return fd;
+}
+
+static void reset(int fd)
+{
+	const struct linger hard = {.l_onoff = 1};
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	close(fd);
+}
+
+/* True: it was reset. */
+static bool serve(struct peer *p, int fd, unsigned index)
+{
+	const bool breaks = index < p->resets;
+	p->session[index].bytes = malloc(BYTES_MAX);
+	usleep(p->dumb_ms * 1000);
+	for (;;) {
+		size_t *len = &p->session[index].len;
+		ssize_t n = recv(fd, p->session[index].bytes + *len, BYTES_MAX - *len, 0);
+		if (n <= 0)
+			break;
+		*len += (size_t)n;
+		if (breaks && *len >= p->reset_after) {
+			reset(fd);
+			return true;
+		}
+	}
+	close(fd);
+	return false;
+}
+
+static void *peer_thread(void *arg)
+{
+	struct peer *p = arg;
+	for (bool more = true; more && p->sessions < SESSIONS_MAX;) {
+		unsigned index = p->sessions;
+		socklen_t len = sizeof(p->session[0].from);
+		int fd = accept(p->listener, (struct sockaddr *)&p->session[index].from, &len);
+		if (fd < 0)
+			break;
+		p->sessions++;
+		more = serve(p, fd, index);
+	}
+	return NULL;
+}
+
+/* `p` says how it behaves; it ends after the first session that was not reset. */
+static void peer_start(struct peer *p)
+{
+	p->listener = listen_on(&p->port);
+	cr_assert_eq(pthread_create(&p->thread, NULL, peer_thread, p), 0);
+}
+
+static void peer_join(struct peer *p)
+{
+	pthread_join(p->thread, NULL);
+	close(p->listener);
+}
+
+static void peer_free(struct peer *p)
+{
+	for (unsigned i = 0; i < p->sessions; i++)
+		free(p->session[i].bytes);
+}
+
+/* ---- what arrived ---- */
+
+/* JSON lines: marks the ids seen; they must rise within a session. A session that was cut may end
+ * inside a line. */
+static unsigned see_json(const struct peer *p, unsigned index, uint8_t *seen, unsigned count)
+{
+	static const char key[] = "\"packetDeltaCount\":";
+	const char *at = (const char *)p->session[index].bytes;
+	const char *end = at + p->session[index].len;
+	long last = -1;
+	unsigned lines = 0;
+	for (const char *nl; (nl = memchr(at, '\n', (size_t)(end - at))) != NULL; at = nl + 1) {
+		const char *k = memmem(at, (size_t)(nl - at), key, sizeof(key) - 1);
+		cr_assert_not_null(k);
+		long id = strtol(k + sizeof(key) - 1, NULL, 10) - 1;
+		cr_assert(id >= 0 && id < (long)count);
+		cr_assert_gt(id, last, "session %u: %ld after %ld", index, id, last);
+		last = id;
+		seen[id] = 1;
+		lines++;
+	}
+	return lines;
+}
+
+static unsigned ones(const uint8_t *seen, unsigned count)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < count; i++)
+		n += seen[i];
+	return n;
+}
+
+static unsigned be16(const uint8_t *p)
+{
+	return (unsigned)p[0] << 8 | p[1];
+}
+
+static uint32_t be32(const uint8_t *p)
+{
+	return (uint32_t)be16(p) << 16 | be16(p + 2);
+}
+
+struct ipfix_seen {
+	unsigned messages, template_sets, data_sets;
+	uint32_t first_sequence;
+	bool template_first; /* no data set before a template set */
+};
+
+/* The whole messages of a session, RFC 7011 §3.1 to §3.3. */
+static struct ipfix_seen see_ipfix(const uint8_t *p, size_t len)
+{
+	struct ipfix_seen s = {.template_first = true};
+	while (len >= 16 && be16(p + 2) <= len) {
+		size_t n = be16(p + 2);
+		cr_assert_eq(be16(p), 10);
+		cr_assert_geq(n, 16);
+		if (s.messages++ == 0)
+			s.first_sequence = be32(p + 8);
+		for (size_t at = 16; at < n; at += be16(p + at + 2)) {
+			unsigned id = be16(p + at);
+			cr_assert_geq(be16(p + at + 2), 4);
+			s.template_sets += id == 2;
+			s.data_sets += id >= 256;
+			if (id >= 256 && s.template_sets == 0)
+				s.template_first = false;
+		}
+		p += n;
+		len -= n;
+	}
+	return s;
+}
+
+/* ---- tests ---- */
+
+Test(session, records_are_delivered_once_the_peer_has_closed_too)
+{
+	static struct peer p;
+	static uint8_t seen[5000];
+	peer_start(&p);
+	open_url(true, "json+tcp://127.0.0.1:%u", p.port);
+	for (unsigned i = 0; i < 5000; i++)
+		put(i);
+	cr_expect_eq(stop(), 0);
+	peer_join(&p);
+	cr_expect_eq(p.sessions, 1);
+	cr_expect_eq(see_json(&p, 0, seen, 5000), 5000);
+	struct output_stats s = stats(0);
+	cr_expect_eq(s.records, 5000);
+	cr_expect_eq(s.bytes, p.session[0].len);
+	cr_expect_eq(s.unconfirmed, 0);
+	cr_expect_eq(s.reconnects, 0);
+	expect_balance(&s);
+	exporter_free(x);
+	peer_free(&p);
+}
+
+Test(session, a_reset_loses_nothing_and_keeps_the_order)
+{
+	enum { N = 60000 };
+	static struct peer p = {.resets = 3, .reset_after = 200000};
+	static uint8_t seen[N];
+	peer_start(&p);
+	open_url(true, "json+tcp://localhost:%u?resend=8MiB", p.port);
+	for (unsigned i = 0; i < N; i++)
+		put(i);
+	cr_expect_eq(stop(), 0);
+	peer_join(&p);
+	cr_expect_eq(p.sessions, 4);
+	for (unsigned i = 0; i < p.sessions; i++)
+		see_json(&p, i, seen, N);
+	cr_expect_eq(ones(seen, N), N);
+	struct output_stats s = stats(0);
+	cr_expect_eq(s.records, N);
+	cr_expect_eq(s.reconnects, 3);
+	cr_expect_eq(s.records_dropped, 0);
+	expect_balance(&s);
+	exporter_free(x);
+	peer_free(&p);
+}
+
+Test(session, each_ipfix_session_begins_with_templates_and_sequence_0)
+{
+	enum { N = 20000 };
+	static struct peer p = {.resets = 2, .reset_after = 100000};
+	peer_start(&p);
+	open_url(true, "ipfix+tcp://127.0.0.1:%u", p.port);
+	for (unsigned i = 0; i < N; i++)
+		put(i);
+	cr_expect_eq(stop(), 0);
+	peer_join(&p);
+	cr_expect_eq(p.sessions, 3);
+	for (unsigned i = 0; i < p.sessions; i++) {
+		struct ipfix_seen s = see_ipfix(p.session[i].bytes, p.session[i].len);
+		cr_expect_eq(s.first_sequence, 0);
+		cr_expect(s.template_first);
+		cr_expect_gt(s.data_sets, 2);
+		/* RFC 7011 §8.1: over TCP templates are sent once */
+		cr_expect_eq(s.template_sets, 1, "session %u: %u", i, s.template_sets);
+	}
+	cr_expect_eq(stats(0).records, N);
+	exporter_free(x);
+	peer_free(&p);
+}
+
+Test(session, a_replay_waits_for_a_collector_that_comes_late)
+{
+	static struct peer p;
+	unsigned port = 0;
+	int fd = listen_on(&port);
+	close(fd);
+	open_url(true, "json+tcp://127.0.0.1:%u", port);
+	for (unsigned i = 0; i < 100; i++)
+		put(i);
+	usleep(300000);
+	p.port = port;
+	peer_start(&p);
+	cr_expect_eq(stop(), 0);
+	peer_join(&p);
+	cr_expect_eq(stats(0).records, 100);
+	exporter_free(x);
+	peer_free(&p);
+}
+
+Test(session, a_replay_gives_a_missing_collector_up_after_connect_wait)
+{
+	unsigned port = 0;
+	close(listen_on(&port));
+	int64_t begun = mono_now().ns;
+	open_url(true, "json+tcp://127.0.0.1:%u?connect-wait=1", port);
+	for (unsigned i = 0; i < 20000; i++) /* more than it takes before it holds the replay */
+		put(i);
+	cr_expect_eq(stop(), ERR_NOTREADY);
+	cr_expect_geq(mono_now().ns - begun, NS_PER_S);
+	cr_expect_lt(mono_now().ns - begun, 4 * NS_PER_S);
+	struct output_stats s = stats(0);
+	cr_expect_eq(dropped(&s, "away"), 20000);
+	cr_expect(exporter_dead(x));
+	expect_balance(&s);
+	exporter_free(x);
+}
+
+Test(session, live_a_missing_collector_costs_memory_up_to_the_queue_and_others_nothing)
+{
+	enum { N = 20000 };
+	unsigned port = 0;
+	char url[64];
+	const char *urls[] = {url, "null:"};
+	close(listen_on(&port));
+	snprintf(url, sizeof(url), "json+tcp://127.0.0.1:%u?queue=1MiB", port);
+	open_urls(urls, 2, false);
+	for (unsigned i = 0; i < N; i++)
+		put(i);
+	for (unsigned i = 0; i < 500 && stats(1).records < N; i++)
+		usleep(10000);
+	cr_expect_eq(stats(1).records, N);
+	const uint64_t room = (1 << 20) / sizeof(struct flow_record);
+	stop();
+	struct output_stats s = stats(0);
+	cr_expect_eq(s.records_in, N);
+	cr_expect_eq(dropped(&s, "queue"), N - room);
+	cr_expect_eq(dropped(&s, "away"), room);
+	expect_balance(&s);
+	exporter_free(x);
+}
+
+Test(session, a_collector_that_never_reads_is_given_up_and_all_is_counted)
+{
+	enum { N = 200000 };
+	static struct peer p = {.dumb_ms = 6000};
+	peer_start(&p);
+	open_url(true, "json+tcp://127.0.0.1:%u?connect-wait=1", p.port);
+	for (unsigned i = 0; i < N; i++)
+		put(i);
+	cr_expect_eq(stop(), ERR_NOTREADY);
+	struct output_stats s = stats(0);
+	cr_expect_eq(s.records_in, N);
+	cr_expect_gt(dropped(&s, "unconfirmed"), 0);
+	expect_balance(&s);
+	peer_join(&p);
+	exporter_free(x);
+	peer_free(&p);
+}
+
+Test(session, source_is_the_address_it_comes_from)
+{
+	static struct peer p;
+	peer_start(&p);
+	open_url(true, "ipfix+tcp://127.0.0.1:%u?source=127.0.0.9", p.port);
+	put(0);
+	cr_expect_eq(stop(), 0);
+	peer_join(&p);
+	cr_expect_eq(ntohl(p.session[0].from.sin_addr.s_addr), 0x7f000009);
+	exporter_free(x);
+	peer_free(&p);
+}
