@@ -160,7 +160,7 @@ layers:
 	$(Q)tests/support/layers.sh
 
 # Everything. CHECKS can be cut while working: make check CHECKS="unit golden".
-CHECKS   ?= layers unit-run conf-test docs-test golden process reference interop san hostile fuzz-replay tsan
+CHECKS   ?= layers unit-run conf-test docs-test golden process reference interop live san hostile fuzz-replay tsan
 check: deps-test
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/support/check.sh $(CHECKS)

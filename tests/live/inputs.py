@@ -10,8 +10,10 @@ import probe
 # options  of weir
 # needs    word of `weir --version` without which it is skipped; None: always built
 # segments what it makes of a super-packet: True: counts its segments as on the wire
+# joins    p1+p2 can be one logical interface
 # bench    it has a row in the live benchmark
-Input = namedtuple("Input", "name rig spec options needs segments bench", defaults=((), None, False, True))
+Input = namedtuple("Input", "name rig spec options needs segments joins bench",
+                   defaults=((), None, False, False, True))
 
 INPUTS = [
     Input("pcap", "port", "pcap:p1"),

@@ -19,6 +19,7 @@ sys.dont_write_bytecode = True
 import captures
 import case_equality
 import case_faults
+import case_inputs
 import case_traffic
 import lab
 
@@ -85,6 +86,7 @@ def run_all(options, tally, folder):
             tally.skipped["no real captures at WEIR_PCAPS (%s)" % captures.FOLDER] = ["equal", "paced"]
         all_of(case_traffic.cases(options.full))
         all_of(case_faults.cases(options.full))
+        all_of(case_inputs.cases(options.full))
         all_of(waiting)
     finally:
         for close in closers:

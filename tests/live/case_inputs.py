@@ -1,0 +1,57 @@
+"""Several inputs of one weir: apart, and two ports joined into one logical interface."""
+import functools
+
+import frame
+import inputs
+import lab
+import probe
+
+BACK = {"source": frame.SERVER, "destination": frame.CLIENT}
+
+
+class TwoPorts(inputs.PortRig):
+    """The rig of one port, and a second pair beside it: p2 watched, q0 to send into."""
+
+    def __init__(self):
+        super().__init__()
+        self.lab.link(self.tx, "q0", self.rx, "p2")
+        self.index = {name: int(self.rx.run("cat", "/sys/class/net/%s/ifindex" % name).stdout) for name in ("p1", "p2")}
+
+
+def send_both(rig, weir):
+    """Four packets out by p1, then three back by p2, of one connection."""
+    with frame.Sender(rig.tx, "p0") as one, frame.Sender(rig.tx, "q0") as other:
+        one.send(*[frame.udp(1000, 10)] * 4)
+        weir.wait_observed(4)
+        other.send(*[frame.udp(9, 20, port=1000, **BACK)] * 3)
+        weir.wait_observed(7)
+
+
+def counts(record):
+    return (record["sourceTransportPort"], record["packetDeltaCount"], record["octetDeltaCount"],
+            record["reversePacketDeltaCount"], record["reverseOctetDeltaCount"], record["ingressInterface"])
+
+
+def apart(row, folder):
+    """Two inputs: a connection seen at both is two flows, each with its port."""
+    with TwoPorts() as rig, probe.Weir(rig.rx, [row.spec, row.spec.replace("p1", "p2")], row.options, folder) as weir:
+        send_both(rig, weir)
+        records, _ = weir.stop()
+    got, want = sorted(map(counts, records)), [(9, 3, 144, 0, 0, rig.index["p2"]), (1000, 4, 152, 0, 0, rig.index["p1"])]
+    lab.check(got == want, "records %s, expected %s" % (got, want))
+
+
+def joined(row, folder):
+    """One direction a port: one flow of both, and each direction's port on the record."""
+    with TwoPorts() as rig, probe.Weir(rig.rx, row.spec.replace("p1", "p1+p2"), row.options, folder) as weir:
+        send_both(rig, weir)
+        records, _ = weir.stop()
+    got = [(*counts(r), r.get("reverseIngressInterface")) for r in records]
+    want = [(1000, 4, 152, 3, 144, rig.index["p1"], rig.index["p2"])]
+    lab.check(got == want, "records %s, expected %s" % (got, want))
+
+
+def cases(_):
+    return [("%s[%s]" % (function.__name__, row.name), functools.partial(function, row))
+            for kind in ("port", "alone") for row in inputs.of_rig(kind)[0]
+            for function in ((apart, joined) if row.joins else (apart,))]
