@@ -4,6 +4,7 @@
 #include <string.h>
 
 /* The C type that each type's parser writes: a row whose member differs does not compile. */
+#define MEMBER_BOOL	 bool
 #define MEMBER_UINT	 uint64_t
 #define MEMBER_SECONDS	 int64_t
 #define MEMBER_SIZE	 uint64_t

@@ -13,6 +13,7 @@
 #include "conf.h"
 
 enum conf_type {
+	CONF_TYPE_BOOL,
 	CONF_TYPE_UINT,
 	CONF_TYPE_SECONDS,
 	CONF_TYPE_SIZE,

@@ -49,6 +49,8 @@ static const struct conf_name sample_names[] = {
 	{0, NULL},
 };
 
+static const struct conf_name bool_names[] = {{true, "yes"}, {false, "no"}, {0, NULL}};
+
 static const struct conf_name stats_names[] = {
 	{STATS_TEXT, "text"},
 	{STATS_JSON, "json"},
@@ -610,6 +612,29 @@ _Static_assert(__builtin_types_compatible_p(enum stats_format, unsigned) &&
 		       __builtin_types_compatible_p(enum log_level, unsigned),
 	       "an enumeration is an unsigned int");
 
+static int parse_bool(const struct conf_option *opt, const char *text, void *member)
+{
+	(void)opt;
+	unsigned value;
+	int err = parse_name(bool_names, text, &value);
+	if (err == 0)
+		*(bool *)member = value;
+	return err;
+}
+
+static bool print_bool(const struct conf_option *opt, const void *member, FILE *out)
+{
+	(void)opt;
+	const unsigned value = *(const bool *)member;
+	return print_name(bool_names, &value, out);
+}
+
+static void expect_bool(const struct conf_option *opt, FILE *out)
+{
+	(void)opt;
+	print_names(bool_names, " or ", out);
+}
+
 static int parse_stats(const struct conf_option *opt, const char *text, void *member)
 {
 	(void)opt;
@@ -654,6 +679,7 @@ static const struct {
 	void (*expect)(const struct conf_option *opt, FILE *out);
 	void (*clear)(void *member); /* or NULL: owns nothing */
 } types[CONF_TYPE_COUNT] = {
+	[CONF_TYPE_BOOL] = {parse_bool, print_bool, expect_bool, NULL},
 	[CONF_TYPE_UINT] = {parse_uint, print_uint, expect_uint, NULL},
 	[CONF_TYPE_SECONDS] = {parse_seconds, print_seconds, expect_seconds, NULL},
 	[CONF_TYPE_SIZE] = {parse_size, print_size, expect_size, NULL},

@@ -139,6 +139,7 @@ static int open_parts(struct output *o, const struct output_conf *conf, struct e
 		.counters = &o->counters,
 		.base = conf->base,
 		.replay = conf->run->replay,
+		.own = conf->run->own,
 		.resume = conf->resume,
 		.resume_arg = conf->resume_arg,
 	};

@@ -84,6 +84,7 @@ struct conf {
 	uint8_t tos_mask;
 	int64_t dedup_ns;          /* window in which a packet's copies are left out; 0 = off */
 	uint32_t dedup_ignore;     /* enum dedup_ignore */
+	bool meter_own;            /* live: packets of our own export streams too */
 	uint64_t flows;
 	uint64_t memory;           /* bytes; 0 = `flows` decides */
 	uint64_t workers;          /* 0 = choose */

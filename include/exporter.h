@@ -15,6 +15,7 @@
 
 struct exporter;
 struct export_queue;
+struct own;
 
 enum sampling_mode {
 	SAMPLING_NONE, /* 1:1, announced as systematic 1 */
@@ -43,6 +44,7 @@ struct exporter_conf {
 	bool key_has_tos;             /* tos-mask is not 0 */
 	const struct exporter_iface *ifaces;
 	unsigned ifaces_count;
+	struct own *own;              /* told of each stream to a collector; or NULL. Outlives us */
 };
 
 /* Totals of one output. Every record is in one place:

@@ -95,6 +95,12 @@ static int form_teams(struct probe *p)
 	return p->opened != NULL ? 0 : ERR_NOMEM;
 }
 
+/* What the input may pick by itself: nothing where copies have to go first. */
+static uint32_t random_n(const struct conf *c)
+{
+	return c->sample.mode == SAMPLING_RANDOM && c->dedup_ns == 0 ? c->sample.n : 0;
+}
+
 /* The handles of a team; the first fault is enough. */
 static int open_team(struct probe *p, unsigned number)
 {
@@ -106,7 +112,7 @@ static int open_team(struct probe *p, unsigned number)
 		.live = true,
 		.stop = &p->stop.asked,
 		.team = &input->team,
-		.random_n = p->conf->sample.mode == SAMPLING_RANDOM ? p->conf->sample.n : 0,
+		.random_n = random_n(p->conf),
 	};
 	for (; conf.worker < input->team.workers; conf.worker++) {
 		int err = open_one(&conf, &p->opened[input->first_worker + conf.worker]);

@@ -14,6 +14,7 @@
 #include "flow/table.h"
 #include "inputs.h"
 #include "log.h"
+#include "own.h"
 #include "probe.h"
 
 /* ---- signals ------------------------------------------------------------------------------ */
@@ -60,6 +61,10 @@ static int outputs_start(struct probe *p)
 		.ifaces_count = p->ifaces_count,
 	};
 	char text[512];
+	int own_err = p->live && !c->meter_own ? own_new(&p->own) : 0;
+	if (own_err != 0)
+		return own_err;
+	conf.own = p->own;
 	int err = exporter_new(&conf, text, sizeof(text), &p->exporter);
 	if (err != 0)
 		log_errorx("output", "%s", text);
@@ -69,6 +74,7 @@ static int outputs_start(struct probe *p)
 static void outputs_stop(struct probe *p)
 {
 	exporter_free(p->exporter);
+	own_free(p->own);
 }
 
 static int export_start(struct probe *p)
@@ -139,6 +145,7 @@ static struct worker_conf worker_conf_of(struct probe *p, unsigned number, unsig
 		.keep_macs = keep_macs,
 		.secret = &p->secret,
 		.sample_secret = &p->sample_secret,
+		.own = p->own,
 		.queue = exporter_queue(p->exporter, number),
 		.opened = p->opened,
 		.stop = &p->stop,

@@ -19,6 +19,7 @@
 #include "flow/sampling.h"
 #include "flow/table.h"
 #include "log.h"
+#include "own.h"
 
 #define BATCH 32
 
@@ -328,6 +329,10 @@ static void admit(struct worker *w, const struct raw_packet *raw)
 		return;
 	if (__builtin_expect(in->packet.flags & (PACKET_FRAG_FIRST | PACKET_FRAG_LATER), 0))
 		handle_fragment(w, &in->packet, raw->iface);
+	if (w->conf.own != NULL && own_is(w->conf.own, &in->packet)) {
+		count(w, COUNTER_OWN_EXPORT);
+		return;
+	}
 	if (!make_key(w, in, raw->iface))
 		return;
 	flow_table_prefetch_bucket(w->table, in);

@@ -19,6 +19,7 @@
 #include "exporter.h"
 #include "flow/key.h"
 
+struct own;
 struct worker;
 
 /*
@@ -45,6 +46,7 @@ struct worker_conf {
 	bool keep_macs;
 	const struct flow_secret *secret;        /* of table, fragments and shares */
 	const struct flow_secret *sample_secret; /* of flow sampling */
+	const struct own *own;        /* streams whose packets are left out; NULL: none */
 	struct export_queue *queue;
 	struct worker_stop *stop;     /* of all workers; the caller's */
 	int done_fd;                  /* eventfd written once when the worker has ended */

@@ -16,6 +16,7 @@
 #include "tstamp.h"
 
 struct event_base;
+struct own;
 struct transport;
 
 /*
@@ -64,8 +65,10 @@ struct session_ops {
 	void (*hangup)(struct transport *t);
 };
 
-/* What a transport is made from. All of it outlives the transport. */
+/* What a transport is made from. All of it outlives the transport. A transport to a network adds each
+ * socket it connects to `own` (own_add, which takes NULL), and drops it when it closes it. */
 struct transport_conf {
+	struct own *own;
 	const struct url_spec *spec;
 	struct output_counters *counters;
 	struct event_base *base;

@@ -28,6 +28,7 @@
 #include "../format/format.h"
 #include "err.h"
 #include "log.h"
+#include "own.h"
 #include "transport.h"
 
 enum {
@@ -54,6 +55,8 @@ struct slot {
 struct udp {
 	struct transport base;
 	const struct url_spec *spec;
+	struct own *own;
+	int own_number; /* of our stream there */
 	bool replay;
 	void (*resume)(void *arg);
 	void *resume_arg;
@@ -370,6 +373,7 @@ static void udp_close(struct transport *t)
 			  u->spec->host, u->spec->port, (unsigned long long)u->refused);
 	if (u->timer != NULL)
 		event_free(u->timer);
+	own_drop(u->own, u->own_number);
 	if (u->fd >= 0)
 		close(u->fd);
 	free(u->mem);
@@ -448,6 +452,7 @@ static int open_udp(struct udp *u, const struct transport_conf *conf, struct err
 	if (err != 0)
 		return err;
 	u->trains = kernel_cuts_trains(u->fd);
+	u->own_number = own_add(u->own, u->fd, NULL);
 	u->timer = event_new(conf->base, -1, 0, on_timer, u);
 	return u->timer == NULL ? ERR_NOMEM : 0;
 }
@@ -460,6 +465,8 @@ static int udp_open(const struct transport_conf *conf, struct errtext *e,
 		return ERR_NOMEM;
 	u->base = (struct transport){.counters = conf->counters, .due_ns = DUE_NEVER};
 	u->spec = conf->spec;
+	u->own = conf->own;
+	u->own_number = -1;
 	u->replay = conf->replay;
 	u->resume = conf->resume;
 	u->resume_arg = conf->resume_arg;

@@ -20,6 +20,7 @@ import captures
 import case_equality
 import case_faults
 import case_inputs
+import case_own
 import case_traffic
 import lab
 
@@ -87,6 +88,7 @@ def run_all(options, tally, folder):
         all_of(case_traffic.cases(options.full))
         all_of(case_faults.cases(options.full))
         all_of(case_inputs.cases(options.full))
+        all_of(case_own.cases(options.full))
         all_of(waiting)
     finally:
         for close in closers:
