@@ -9,9 +9,6 @@
 #include <string.h>
 
 #define MEMBER(member) (((const struct flow_record *)0)->member)
-#define REV_NO	       0
-#define REV_DIR	       sizeof(struct flow_dir)
-#define REV_ICMP       sizeof(uint16_t)
 
 static const struct field fields[FIELD_COUNT] = {
 #define F(id, name_, pen_, ipfix, v9, len_, ipfix_len_, v9_len_, kind_, member, rev, needs_,       \

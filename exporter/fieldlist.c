@@ -43,6 +43,18 @@ static void add_default_list(struct field_list *list, enum field_default which, 
 		add_defaults(list, which, true);
 }
 
+bool field_list_is_default(const struct field_list *list, enum field_default which, bool biflow)
+{
+	struct field_list d = {.count = 0};
+	add_default_list(&d, which, biflow);
+	if (d.count != list->count)
+		return false;
+	for (unsigned i = 0; i < d.count; i++)
+		if (d.ref[i].id != list->ref[i].id || d.ref[i].reverse != list->ref[i].reverse)
+			return false;
+	return true;
+}
+
 /* Can the output carry it? NULL, or why not. */
 static const char *refusal(struct field_ref ref, enum field_default which, bool biflow)
 {

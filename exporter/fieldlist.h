@@ -21,6 +21,9 @@ struct field_list {
 int field_list_choose(const char *fields, enum field_default which, bool biflow, struct errtext *e,
 		      struct field_list *ret_list);
 
+/* Is it that default list, without changes? */
+bool field_list_is_default(const struct field_list *list, enum field_default which, bool biflow);
+
 bool field_list_has(const struct field_list *list, struct field_ref ref);
 
 #endif

@@ -42,6 +42,20 @@ bool message_fits(const struct message *m, size_t n);
  * NULL when the message has to be sent first. Begins a message where there is none. */
 uint8_t *message_room(struct message *m, uint16_t set_id, size_t n, enum message_record kind);
 
+/* The same for one more flow record behind flow records of this template, and NULL wherever
+ * message_room has more to do. */
+static inline uint8_t *message_more(struct message *m, uint16_t set_id, size_t n)
+{
+	if (m->set_at == 0 || m->set_id != set_id || m->len + n > m->max)
+		return NULL;
+	uint8_t *at = m->buf + m->len;
+	m->len += n;
+	m->records++;
+	m->data_records++;
+	m->flow_records++;
+	return at;
+}
+
 /* The next record begins a set of its own, even if the id stays. */
 void message_end_set(struct message *m);
 

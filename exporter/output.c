@@ -22,6 +22,7 @@ struct output {
 	char *url;
 	struct url_spec spec;
 	struct policy policy;
+	bool halves; /* both of a biflow, neither copied: the encoder turns by itself */
 	struct transport *transport;
 	struct encoder *encoder;
 	struct session *session; /* NULL: the transport keeps none */
@@ -166,6 +167,8 @@ int output_new(const struct output_conf *conf, struct errtext *e, struct output 
 		output_free(o);
 		return err;
 	}
+	o->halves = policy_is_plain_split(&o->policy) && o->session == NULL &&
+		    o->encoder->ops->record_turned != NULL;
 	*ret_output = o;
 	return 0;
 }
@@ -230,10 +233,20 @@ void output_clock(struct output *o, struct pkt_time now)
 		begin(o, now);
 }
 
-void output_record(struct output *o, const struct flow_record *r, struct pkt_time now)
+static void encode_halves(struct output *o, const struct flow_record *r, struct pkt_time now)
 {
-	if (!o->begun && o->session == NULL)
-		begin(o, now);
+	const struct format_ops *ops = o->encoder->ops;
+	const bool forward = direction_heard(r, FLOW_FORWARD);
+	const bool reverse = direction_heard(r, FLOW_REVERSE);
+	stat_add(&o->counters.records_in, (unsigned)forward + reverse);
+	if (forward)
+		ops->record(o->encoder, r, now);
+	if (reverse)
+		ops->record_turned(o->encoder, r, now);
+}
+
+static void encode_views(struct output *o, const struct flow_record *r, struct pkt_time now)
+{
 	struct direction_view view;
 	policy_apply(&o->policy, r, &o->counters, &view);
 	for (unsigned i = 0; i < view.count; i++) {
@@ -242,6 +255,16 @@ void output_record(struct output *o, const struct flow_record *r, struct pkt_tim
 		else
 			o->encoder->ops->record(o->encoder, view.record[i], now);
 	}
+}
+
+void output_record(struct output *o, const struct flow_record *r, struct pkt_time now)
+{
+	if (!o->begun && o->session == NULL)
+		begin(o, now);
+	if (o->halves)
+		encode_halves(o, r, now);
+	else
+		encode_views(o, r, now);
 }
 
 void output_end(struct output *o, struct pkt_time now)

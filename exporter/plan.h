@@ -11,15 +11,19 @@
 #include "fieldlist.h"
 
 struct plan_step {
-	uint8_t op;
-	uint8_t width;	 /* bytes on the wire */
-	uint16_t offset; /* of the member */
+	uint8_t op;    /* enum plan_op, plan_step.h */
+	uint8_t width; /* bytes on the wire */
+	uint16_t from; /* offset of the member */
 };
+
+/* Writes a whole record at p; returns its end. */
+typedef uint8_t *plan_whole_fn(const struct flow_record *r, int64_t boot_ms, uint8_t *p);
 
 struct plan {
 	struct plan_step step[FIELD_LIST_MAX];
 	unsigned count;
-	size_t len; /* bytes of a record */
+	size_t len;	      /* bytes of a record */
+	plan_whole_fn *whole; /* does what the steps do; NULL: run them */
 };
 
 /* Appends an element that takes `width` bytes on the wire. Widths an element cannot have are a
@@ -29,9 +33,17 @@ void plan_add(struct plan *plan, struct field_ref ref, unsigned width);
 /* Appends `width` (1 to 8) zero bytes. */
 void plan_add_zeros(struct plan *plan, unsigned width);
 
+/* The plan that makes, of a biflow, the record of its reverse half: what direction_apply would turn
+ * needs no copy. The list has no reverse elements. */
+void plan_turn(const struct plan *plan, struct plan *ret_turned);
+
 /* Writes plan->len bytes at p; returns their end. `boot_ms` is what uptimes count from, in ms
  * since the epoch. */
 uint8_t *plan_run(const struct plan *plan, const struct flow_record *r, int64_t boot_ms,
 		  uint8_t *p);
+
+/* The function that makes records of this shape with a default list (IN_IPFIX, over a network, or
+ * IN_V9), the selector at its end; `turned` as with plan_turn. NULL: there is none. */
+plan_whole_fn *plan_default(enum field_default which, bool biflow, unsigned shape, bool turned);
 
 #endif

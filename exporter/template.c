@@ -48,6 +48,20 @@ static unsigned width_of(struct field_ref ref, enum template_wire wire)
 	return 0;
 }
 
+/* Records of default lists have functions of their own. */
+static void find_whole(struct template *t, const struct field_list *list, enum template_wire wire)
+{
+	if (wire == TEMPLATE_IPFIX_FULL)
+		return;
+	const enum field_default which = wire == TEMPLATE_V9 ? IN_V9 : IN_IPFIX;
+	for (unsigned biflow = 0; biflow < 2; biflow++) {
+		if (!field_list_is_default(list, which, biflow))
+			continue;
+		t->plan.whole = plan_default(which, biflow, t->shape, false);
+		t->turned.whole = plan_default(which, biflow, t->shape, true);
+	}
+}
+
 static void make_template(struct template *t, const struct field_list *list,
 			  enum template_wire wire)
 {
@@ -62,6 +76,8 @@ static void make_template(struct template *t, const struct field_list *list,
 		t->fields++;
 	}
 	t->spec_len = wr_len(&w);
+	plan_turn(&t->plan, &t->turned);
+	find_whole(t, list, wire);
 }
 
 int template_set_make(const struct field_list *list, enum template_wire wire,

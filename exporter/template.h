@@ -27,6 +27,7 @@ struct template
 	size_t spec_len;
 	uint8_t spec[FIELD_LIST_MAX * 8]; /* field specifiers, RFC 7011 §3.2 */
 	struct plan plan;
+	struct plan turned; /* the same of a biflow's reverse half, where the list is one-way */
 };
 
 struct template_set {

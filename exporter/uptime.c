@@ -31,16 +31,17 @@ void uptime_begin(struct uptime *u, struct pkt_time now)
 		u->boot_s = base_before(now.ns);
 }
 
-bool uptime_reaches(const struct uptime *u, const struct flow_record *r)
+/* In whole milliseconds: the first behind the base, the last no more than 2^31 behind it. */
+bool uptime_reaches(const struct uptime *u, const struct flow_dir *d)
 {
-	const struct flow_dir *d = &r->dir[FLOW_FORWARD];
-	return (ms_of(d->first_ns) > uptime_boot_ms(u) || u->boot_s == 0) &&
-	       ms_of(d->last_ns) - uptime_boot_ms(u) <= INT32_MAX;
+	const int64_t boot_ns = u->boot_s * NS_PER_S;
+	return (d->first_ns - boot_ns >= NS_PER_MS || u->boot_s == 0) &&
+	       d->last_ns - boot_ns < (INT32_MAX + INT64_C(1)) * NS_PER_MS;
 }
 
-void uptime_move(struct uptime *u, const struct flow_record *r)
+void uptime_move(struct uptime *u, const struct flow_dir *d)
 {
-	u->boot_s = base_before(r->dir[FLOW_FORWARD].first_ns);
+	u->boot_s = base_before(d->first_ns);
 }
 
 struct uptime_header uptime_header(const struct uptime *u, struct pkt_time now, bool whole_seconds)

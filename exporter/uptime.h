@@ -26,11 +26,11 @@ struct uptime_header {
  * called before the first record of a message. */
 void uptime_begin(struct uptime *u, struct pkt_time now);
 
-/* Do the times of the forward direction lie in reach of the base? */
-bool uptime_reaches(const struct uptime *u, const struct flow_record *r);
+/* Do the times of a direction lie in reach of the base? */
+bool uptime_reaches(const struct uptime *u, const struct flow_dir *d);
 
 /* Moves the base so that they do. Only between messages. */
-void uptime_move(struct uptime *u, const struct flow_record *r);
+void uptime_move(struct uptime *u, const struct flow_dir *d);
 
 /* Header times of a message that leaves at `now`: to the millisecond (v5), or rounded up to
  * whole seconds (v9). seconds * 1000 + ns / 1000000 - uptime_ms is always the base. */

@@ -59,6 +59,11 @@ enum field_default {
 	REV_ALWAYS = REV_TOO | (1 << 4), /* and 0 when nothing came back */
 };
 
+/* How far the reverse direction's member lies behind. */
+#define REV_NO	 0
+#define REV_DIR	 sizeof(struct flow_dir)
+#define REV_ICMP sizeof(uint16_t)
+
 enum field_privacy {
 	PRIV_NONE,
 	PRIV_ADDRESS,

@@ -63,6 +63,11 @@ struct format_ops {
 	/* One record, as the policy made it. */
 	void (*record)(struct encoder *enc, const struct flow_record *r, struct pkt_time now);
 
+	/* The same of the record as it is seen from the other end, in one-way outputs. NULL: it is
+	 * turned before it comes to `record`. */
+	void (*record_turned)(struct encoder *enc, const struct flow_record *r,
+			      struct pkt_time now);
+
 	/* The clock has passed due_ns, or was set back: refresh templates, send what waits. */
 	void (*advance)(struct encoder *enc, struct pkt_time now);
 

@@ -162,9 +162,9 @@ static void put_record(struct netflow5 *v5, const struct flow_record *r, struct 
 {
 	if (v5->buf == NULL)
 		uptime_begin(&v5->uptime, now);
-	if (!uptime_reaches(&v5->uptime, r)) {
+	if (!uptime_reaches(&v5->uptime, &r->dir[FLOW_FORWARD])) {
 		flush(v5, now);
-		uptime_move(&v5->uptime, r);
+		uptime_move(&v5->uptime, &r->dir[FLOW_FORWARD]);
 	}
 	if (v5->buf == NULL)
 		begin_message(v5);

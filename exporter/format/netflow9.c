@@ -47,6 +47,7 @@ const struct format_ops netflow9_format = {
 	.wants = templated_wants,
 	.begin = templated_begin,
 	.record = templated_record,
+	.record_turned = templated_record_turned,
 	.advance = templated_advance,
 	.end = templated_end,
 	.close = templated_close,

@@ -145,27 +145,49 @@ void templated_advance(struct encoder *enc, struct pkt_time now)
 }
 
 /* v9: a base that the record's times can be counted from, for the whole message. */
-static void fit_uptime(struct templated *t, const struct flow_record *r, struct pkt_time now)
+static void fit_uptime(struct templated *t, const struct flow_dir *d, struct pkt_time now)
 {
 	if (message_empty(&t->message))
 		uptime_begin(&t->uptime, now);
-	if (uptime_reaches(&t->uptime, r))
+	if (uptime_reaches(&t->uptime, d))
 		return;
 	flush(t, now);
-	uptime_move(&t->uptime, r);
+	uptime_move(&t->uptime, d);
+}
+
+static const struct template *template_of(const struct templated *t, const struct flow_record *r)
+{
+	return &t->set.templates[t->set.by_shape[flow_shape(r)]];
+}
+
+/* `d`: the direction whose times the plan takes. */
+static inline void put_record(struct templated *t, const struct flow_record *r,
+			      const struct template *tp, const struct plan *plan,
+			      const struct flow_dir *d, struct pkt_time now)
+{
+	if (templated_v9(t))
+		fit_uptime(t, d, now);
+	uint8_t *p = message_more(&t->message, tp->id, plan->len);
+	if (p == NULL)
+		p = make_room(t, tp->id, plan->len, MESSAGE_FLOW, now);
+	plan_run(plan, r, uptime_boot_ms(&t->uptime), p);
+	departure_note(&t->departure, now);
+	if (t->message.records == 1)
+		set_due(t);
 }
 
 void templated_record(struct encoder *enc, const struct flow_record *r, struct pkt_time now)
 {
 	struct templated *t = templated_of(enc);
-	const struct template *tp = &t->set.templates[t->set.by_shape[flow_shape(r)]];
-	if (templated_v9(t))
-		fit_uptime(t, r, now);
-	uint8_t *p = make_room(t, tp->id, tp->plan.len, MESSAGE_FLOW, now);
-	plan_run(&tp->plan, r, uptime_boot_ms(&t->uptime), p);
-	departure_note(&t->departure, now);
-	if (t->message.records == 1)
-		set_due(t);
+	const struct template *tp = template_of(t, r);
+	put_record(t, r, tp, &tp->plan, &r->dir[FLOW_FORWARD], now);
+}
+
+void templated_record_turned(struct encoder *enc, const struct flow_record *r, struct pkt_time now)
+{
+	struct templated *t = templated_of(enc);
+	const struct template *tp = template_of(t, r);
+	put_record(t, r, tp, &tp->turned, &r->dir[FLOW_REVERSE], now);
 }
 
 void templated_end(struct encoder *enc, struct pkt_time now, bool last)

@@ -52,6 +52,7 @@ int templated_open(const struct encoder_conf *conf, const struct dialect *dialec
 bool templated_wants(const struct encoder *enc, struct field_ref ref);
 void templated_begin(struct encoder *enc, struct pkt_time now);
 void templated_record(struct encoder *enc, const struct flow_record *r, struct pkt_time now);
+void templated_record_turned(struct encoder *enc, const struct flow_record *r, struct pkt_time now);
 void templated_advance(struct encoder *enc, struct pkt_time now);
 void templated_end(struct encoder *enc, struct pkt_time now, bool last);
 void templated_abandon(struct encoder *enc);

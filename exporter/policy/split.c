@@ -6,40 +6,19 @@
 
 #include <string.h>
 
-static uint8_t turned_direction(uint8_t biflow_direction)
-{
-	switch (biflow_direction) {
-	case 1:
-		return 2;
-	case 2:
-		return 1;
-	default:
-		return biflow_direction;
-	}
-}
-
 /* The same flow seen from the other end. */
 static void turn(const struct flow_record *r, struct flow_record *ret_turned)
 {
 	struct flow_record t = *r;
-	t.biflow_direction = turned_direction(r->biflow_direction);
-	memcpy(t.src, r->dst, sizeof(t.src));
-	memcpy(t.dst, r->src, sizeof(t.dst));
-	memcpy(t.src_mac, r->dst_mac, sizeof(t.src_mac));
-	memcpy(t.dst_mac, r->src_mac, sizeof(t.dst_mac));
-	for (unsigned i = 0; i < FLOW_DIRS; i++) {
-		t.icmp[i] = r->icmp[1 - i];
-		t.dir[i] = r->dir[1 - i];
-	}
-	/* Type and code always stand in the destination port, the reply's in the reply. */
-	t.sport = r->icmp_known ? 0 : r->dport;
-	t.dport = r->icmp_known ? r->icmp[FLOW_REVERSE] : r->sport;
+#define X(a, b)                                                                                    \
+	memcpy(&t.a, &r->b, sizeof(t.a));                                                          \
+	memcpy(&t.b, &r->a, sizeof(t.b));
+	DIRECTION_SWAPPED(X)
+#undef X
+	t.biflow_direction = direction_turned_side(r);
+	t.sport = direction_turned_sport(r);
+	t.dport = direction_turned_dport(r);
 	*ret_turned = t;
-}
-
-static bool heard(const struct flow_record *r, unsigned dir)
-{
-	return r->dir[dir].packets != 0;
 }
 
 static void show(struct direction_view *view, const struct flow_record *r)
@@ -65,9 +44,9 @@ void direction_apply(enum direction_policy policy, const struct flow_record *r,
 		     struct direction_view *view)
 {
 	view->count = 0;
-	if (heard(r, FLOW_FORWARD))
+	if (direction_heard(r, FLOW_FORWARD))
 		show(view, r);
-	if (!heard(r, FLOW_REVERSE))
+	if (!direction_heard(r, FLOW_REVERSE))
 		return;
 	if (policy == DIRECTION_SPLIT)
 		show_turned(view, r);
