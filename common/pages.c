@@ -12,7 +12,7 @@ static size_t round_up(size_t n)
 	return (n + page - 1) / page * page;
 }
 
-void *pages_new(size_t bytes)
+static void *map(size_t bytes, int advice)
 {
 	size_t n = round_up(bytes);
 	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
@@ -20,8 +20,18 @@ void *pages_new(size_t bytes)
 	if (p == MAP_FAILED)
 		return NULL;
 	if (n >= HUGE_PAGE)
-		(void)madvise(p, n, MADV_HUGEPAGE);
+		(void)madvise(p, n, advice);
 	return p;
+}
+
+void *pages_new(size_t bytes)
+{
+	return map(bytes, MADV_HUGEPAGE);
+}
+
+void *pages_new_small(size_t bytes)
+{
+	return map(bytes, MADV_NOHUGEPAGE);
 }
 
 void pages_free(void *p, size_t bytes)

@@ -10,6 +10,9 @@
 /* `bytes` of zeroed memory, or NULL. Any thread. */
 void *pages_new(size_t bytes);
 
+/* The same in small pages: for arrays of which little is ever touched. */
+void *pages_new_small(size_t bytes);
+
 /* Gives it back; NULL is fine. `bytes` as asked for. */
 void pages_free(void *p, size_t bytes);
 

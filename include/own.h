@@ -52,14 +52,21 @@ static inline unsigned own_mark_of(uint8_t ip_proto, uint16_t port, uint16_t oth
 	return mixed / (UINT32_MAX / OWN_MARK_BITS + 1);
 }
 
-/* Is the packet of one of our own streams? Any thread. */
-static inline bool own_is(const struct own *own, const struct packet *p)
+/* May a packet with these ports be of one of our own streams? Any thread. */
+static inline bool own_is_marked(const struct own *own, uint8_t ip_proto, uint16_t sport,
+				 uint16_t dport)
 {
 	/* struct own begins with its marks */
 	const struct own_marks *marks = (const struct own_marks *)(const void *)own;
-	const unsigned bit = own_mark_of(p->ip_proto, p->sport, p->dport);
+	const unsigned bit = own_mark_of(ip_proto, sport, dport);
 	const uint64_t word = atomic_load_explicit(&marks->word[bit / 64], memory_order_relaxed);
-	return __builtin_expect(word >> bit % 64 & 1, 0) && own_has(own, p);
+	return __builtin_expect(word >> bit % 64 & 1, 0);
+}
+
+/* Is the packet of one of our own streams? Any thread. */
+static inline bool own_is(const struct own *own, const struct packet *p)
+{
+	return own_is_marked(own, p->ip_proto, p->sport, p->dport) && own_has(own, p);
 }
 
 #endif

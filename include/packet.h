@@ -14,14 +14,14 @@
 /* As captured. Valid until the input's next batch. */
 struct raw_packet {
 	const uint8_t *data;
+	struct pkt_time time; /* or PKT_TIME_NONE */
 	uint32_t caplen;      /* bytes at data */
 	uint32_t wirelen;     /* length on the wire; caplen when the input does not know */
-	struct pkt_time time; /* or PKT_TIME_NONE */
 	uint32_t ingress;     /* physical interface: pcapng interface number + 1, ifIndex live */
+	uint32_t egress;      /* ifIndex it leaves by, where a gateway's queue knows it; 0 unknown */
 	uint16_t linktype;    /* LINKTYPE_ value of the file format (tcpdump.org registry) */
 	bool swapped;         /* host-order fields inside (NULL, NFLOG) are big endian */
 	uint8_t iface;        /* logical interface, part of the key; 0 in a replay */
-	uint32_t egress;      /* ifIndex it leaves by, where a gateway's queue knows it; 0 unknown */
 };
 
 enum packet_flag {
@@ -30,6 +30,16 @@ enum packet_flag {
 	PACKET_PORTS = 1 << 2,      /* sport, dport (or ICMP type and code) were captured */
 	PACKET_TCP_FLAGS = 1 << 3,  /* tcp_flags were captured */
 	PACKET_MACS = 1 << 4,       /* `macs` is valid */
+};
+
+/* What a packet adds to its flow, besides itself. */
+struct packet_sum {
+	uint64_t octets;      /* METERING.md §3 */
+	uint16_t tcp_flags;   /* NS and the low eight; 0 unless TCP */
+	uint16_t vlan;        /* outer 802.1Q or 802.1ad id, FLOW_VLAN_NONE without */
+	uint16_t cvlan;       /* the next one in */
+	uint8_t tos;
+	uint8_t ttl;
 };
 
 /* The decoded view. Its initial state is all zeros. */

@@ -16,6 +16,7 @@
 #include "err.h"
 #include "flow/dedup.h"
 #include "flow/frag.h"
+#include "flow/key_plain.h"
 #include "flow/sampling.h"
 #include "flow/table.h"
 #include "log.h"
@@ -29,6 +30,7 @@
 struct worker {
 	struct worker_conf conf;
 	struct flow_table *table;
+	struct flow_index index;
 	struct frag_cache *frags;
 	struct dedup *dedup;     /* NULL: copies are metered too */
 	struct sampler sampler;  /* before decode */
@@ -41,6 +43,12 @@ struct worker {
 	uint64_t number;         /* packets observed: numbers flows */
 	bool speaks;             /* counts what has no address */
 	bool shares;             /* meters only its share */
+	bool short_cut;          /* plain packets have one: the key asks for nothing special */
+	bool looks_into_udp;     /* UDP may be a wrapper */
+	bool samples;            /* the sampler has something to decide */
+	bool judges;             /* one of them, or there are streams of our own */
+	uint8_t iface_mask;      /* 0 where the interface is not in the key */
+	uint64_t key_rest;       /* what all keys of a batch have in common */
 	uint64_t batches;
 	uint64_t bytes_done;     /* of files read to the end */
 	uint64_t unsampled_input;/* left out by the input itself, as counted so far */
@@ -57,6 +65,7 @@ struct worker {
 	struct packet train;     /* a wrapper's first fragment, when its flags are set */
 	uint32_t pending;        /* of batch[]: admitted and not yet updated */
 	struct flow_packet batch[BATCH];
+	struct packet packet[BATCH]; /* of those in batch[] that are not plain */
 };
 
 static inline bool is_asked_to_stop(const struct worker *w)
@@ -186,7 +195,7 @@ static void sweep(struct worker *w, int64_t clock_ns)
 /* Sweeps are a matter of the clock alone, so that batches do not decide what leaves when. */
 static inline void sweep_if_time(struct worker *w, int64_t clock_ns)
 {
-	uint64_t tick = (uint64_t)clock_ns >> FLOW_TICK_SHIFT;
+	uint64_t tick = flow_tick(clock_ns);
 	if (__builtin_expect(tick != w->sweep_tick, 0)) {
 		w->sweep_tick = tick;
 		sweep(w, clock_ns);
@@ -195,16 +204,24 @@ static inline void sweep_if_time(struct worker *w, int64_t clock_ns)
 
 /* ---- the stages ---------------------------------------------------------------------------- */
 
-/* Stages two and three for what has been admitted. */
+/* Stages two and three for what has been admitted, sweeping before the first packet of a tick. */
 static void update_pending(struct worker *w)
 {
-	for (uint32_t i = 0; i < w->pending; i++)
-		flow_table_prefetch_entry(w->table, &w->batch[i]);
-	for (uint32_t i = 0; i < w->pending; i++) {
-		sweep_if_time(w, w->batch[i].clock_ns);
-		flow_table_update(w->table, &w->batch[i]);
-	}
+	const unsigned n = w->pending;
+	unsigned done = 0;
 	w->pending = 0;
+	if (n == 0)
+		return;
+	if (__builtin_expect(flow_tick(w->batch[n - 1].clock_ns) != w->sweep_tick, 0)) {
+		for (unsigned i = 0; i < n; i++) {
+			if (flow_tick(w->batch[i].clock_ns) == w->sweep_tick)
+				continue;
+			flow_table_update(w->table, &w->batch[done], i - done);
+			done = i;
+			sweep_if_time(w, w->batch[i].clock_ns);
+		}
+	}
+	flow_table_update(w->table, &w->batch[done], n - done);
 }
 
 /* METERING.md §6: all that is held ends and the clock starts anew. */
@@ -244,7 +261,7 @@ static int64_t arrive(struct worker *w, const struct raw_packet *raw)
 }
 
 /* Counts what sampling leaves out. */
-static inline bool is_selected(struct worker *w, struct sampler *sampler)
+static bool is_selected(struct worker *w, struct sampler *sampler)
 {
 	enum sample_verdict verdict = sampler_decide(sampler, w->clock_ns);
 	if (verdict == SAMPLE_TAKE)
@@ -269,24 +286,35 @@ static __attribute__((noinline)) bool is_first_and_selected(struct worker *w,
 	return is_selected(w, &w->later);
 }
 
-static inline bool is_mine(struct worker *w, const struct packet *p)
+/* Multiply and shift: a division would cost as much as the hash. */
+static inline bool is_mine(const struct worker *w, uint64_t share)
 {
-	return !w->shares ||
-	       flow_share(p, w->conf.secret) % w->conf.workers == w->conf.number;
+	return (uint64_t)(uint32_t)(share >> 32) * w->conf.workers >> 32 == w->conf.number;
 }
 
 /* Key, flow sampling and hash. False when flow sampling leaves it out. */
-static inline bool make_key(struct worker *w, struct flow_packet *in, uint8_t iface)
+static bool make_key(struct worker *w, struct flow_packet *in, const struct packet *p,
+		     uint8_t iface)
 {
 	const struct conf *conf = w->conf.conf;
-	in->side = (uint8_t)flow_key_make(&in->key, &in->packet, iface, conf->key_flags);
+	in->side = (uint8_t)flow_key_make(&in->key, p, iface, conf->key_flags);
 	if (conf->sample.mode == SAMPLING_FLOW &&
 	    flow_key_sample(&in->key, w->conf.sample_secret) % conf->sample.n != 0) {
 		count(w, COUNTER_UNSAMPLED);
 		return false;
 	}
-	in->hash = flow_key_hash(&in->key, (conf->key_flags & (KEY_VLAN | KEY_MAC)) != 0,
-				 w->conf.secret);
+	const bool full = (conf->key_flags & (KEY_VLAN | KEY_MAC)) != 0;
+	flow_index_place(&w->index, flow_key_hash(&in->key, full, w->conf.secret), in);
+	in->sum = (struct packet_sum){
+		.octets = p->octets,
+		.tcp_flags = p->tcp_flags,
+		.vlan = p->vlan,
+		.cvlan = p->cvlan,
+		.tos = p->tos,
+		.ttl = p->ttl,
+	};
+	in->macs = p->flags & PACKET_MACS ? p->macs : NULL;
+	in->answers = flow_key_turns(&in->key, p, in->side);
 	return true;
 }
 
@@ -299,51 +327,154 @@ static void handle_fragment(struct worker *w, struct packet *p, uint8_t iface)
 /* A first fragment was looked through: those behind it are metered by its header all the same. */
 static void lend_train(struct worker *w, uint8_t iface)
 {
-	if (is_mine(w, &w->train))
+	if (!w->shares || is_mine(w, flow_share(&w->train, w->conf.secret)))
 		frag_cache_apply(w->frags, &w->train, iface, w->clock_ns);
 	w->train.flags = 0;
 }
 
-/* First stage: a packet's fate (METERING.md §1), and its place in the batch if it is metered. */
-static void admit(struct worker *w, const struct raw_packet *raw)
+/* First stage of any packet: its fate (METERING.md §1), and its place in the batch if it is
+ * metered. */
+static void admit_any(struct worker *w, const struct raw_packet *raw, int64_t time_ns)
 {
-	int64_t time_ns = arrive(w, raw);
-	w->number++;
-	if (w->speaks)
-		count(w, COUNTER_OBSERVED);
-	if (!is_selected(w, &w->sampler))
-		return;
 	struct flow_packet *in = &w->batch[w->pending];
-	struct fate fate = decode_packet(w->conf.conf->decap_flags, raw, &in->packet, &w->train);
-	if (__builtin_expect(w->train.flags != 0, 0))
+	struct packet *p = &w->packet[w->pending];
+	struct fate fate = decode_packet(w->conf.conf->decap_flags, raw, p, &w->train);
+	if (w->train.flags != 0)
 		lend_train(w, raw->iface);
-	if (__builtin_expect(w->dedup != NULL, 0) &&
-	    !is_first_and_selected(w, raw, &in->packet, fate.counter == COUNTER_METERED))
+	if (w->dedup != NULL &&
+	    !is_first_and_selected(w, raw, p, fate.counter == COUNTER_METERED))
 		return;
 	if (fate.counter != COUNTER_METERED) {
 		if (w->speaks)
 			count_fate(w, fate.counter);
 		return;
 	}
-	if (!is_mine(w, &in->packet))
+	if (w->shares && !is_mine(w, flow_share(p, w->conf.secret)))
 		return;
-	if (__builtin_expect(in->packet.flags & (PACKET_FRAG_FIRST | PACKET_FRAG_LATER), 0))
-		handle_fragment(w, &in->packet, raw->iface);
-	if (w->conf.own != NULL && own_is(w->conf.own, &in->packet)) {
+	if (p->flags & (PACKET_FRAG_FIRST | PACKET_FRAG_LATER))
+		handle_fragment(w, p, raw->iface);
+	if (w->conf.own != NULL && own_is(w->conf.own, p)) {
 		count(w, COUNTER_OWN_EXPORT);
 		return;
 	}
-	if (!make_key(w, in, raw->iface))
+	if (!make_key(w, in, p, raw->iface))
 		return;
-	flow_table_prefetch_bucket(w->table, in);
-	count(w, COUNTER_METERED);
-	if (__builtin_expect(fate.note != COUNTER_COUNT, 0))
+	if (fate.note != COUNTER_COUNT)
 		count(w, fate.note);
+	count(w, COUNTER_METERED);
 	in->time_ns = time_ns;
 	in->clock_ns = w->clock_ns;
 	in->number = w->number;
 	in->ingress = raw->ingress;
 	w->pending++;
+}
+
+/* Any packet that can be. */
+static void admit(struct worker *w, const struct raw_packet *raw)
+{
+	int64_t time_ns = arrive(w, raw);
+	w->number++;
+	if (w->speaks)
+		count(w, COUNTER_OBSERVED);
+	if (!w->samples || is_selected(w, &w->sampler))
+		admit_any(w, raw, time_ns);
+}
+
+/* ---- the short cut of plain packets --------------------------------------------------------- */
+
+enum plain_verdict {
+	PLAIN_NOT,   /* admit_any's, nothing done */
+	PLAIN_MINE,  /* `in` is filled but for time and number */
+	PLAIN_OTHERS /* another worker's */
+};
+
+static inline __attribute__((always_inline)) enum plain_verdict
+admit_ip(const struct worker *w, const struct plain_link *link, bool ip6, struct flow_packet *in)
+{
+	const struct flow_secret *secret = w->conf.secret;
+	struct plain_ends ends;
+	if (!(ip6 ? plain_ip6(link, &ends, &in->sum) : plain_ip4(link, &ends, &in->sum)))
+		return PLAIN_NOT;
+	if (__builtin_expect(w->judges, 0)) {
+		if (w->looks_into_udp && ends.ip_proto != IP_PROTO_TCP)
+			return PLAIN_NOT;
+		if (w->conf.own != NULL && own_is_marked(w->conf.own, ends.ip_proto,
+							 (uint16_t)(ends.ports >> 16),
+							 (uint16_t)ends.ports))
+			return PLAIN_NOT;
+		if (w->shares && !is_mine(w, ip6 ? key_share6(ends.src, ends.dst, secret)
+						 : key_share4((uint32_t)ends.src[0],
+							      (uint32_t)ends.dst[0], secret)))
+			return PLAIN_OTHERS;
+	}
+	const uint64_t hash = ip6 ? key_plain6(&ends, w->key_rest, secret, &in->key, &in->side)
+				  : key_plain4(&ends, w->key_rest, secret, &in->key, &in->side);
+	flow_index_place(&w->index, hash, in);
+	in->answers = false;
+	return PLAIN_MINE;
+}
+
+/* IPv6 and second tags apart, so that they do not take registers from the rest. */
+static __attribute__((noinline)) enum plain_verdict admit_ip6(const struct worker *w,
+							      const uint8_t *ip, size_t left,
+							      struct flow_packet *in)
+{
+	return admit_ip(w, &(struct plain_link){.ip = ip, .left = left}, true, in);
+}
+
+static __attribute__((noinline)) enum plain_verdict
+admit_tagged(const struct worker *w, const struct raw_packet *raw, struct flow_packet *in)
+{
+	struct plain_link link = plain_link(raw, &in->sum);
+	plain_inner_tag(&link, &in->sum);
+	if (link.ethertype == ETHERTYPE_IP4)
+		return admit_ip(w, &link, false, in);
+	return link.ethertype == ETHERTYPE_IP6 ? admit_ip(w, &link, true, in) : PLAIN_NOT;
+}
+
+static inline __attribute__((always_inline)) enum plain_verdict
+admit_plain(const struct worker *w, const struct raw_packet *raw, struct flow_packet *in)
+{
+	const struct plain_link link = plain_link(raw, &in->sum);
+	in->macs = raw->data;
+	in->ingress = raw->ingress;
+	if (link.ethertype == ETHERTYPE_IP4)
+		return admit_ip(w, &link, false, in);
+	if (link.ethertype == ETHERTYPE_IP6)
+		return admit_ip6(w, link.ip, link.left, in);
+	return admit_tagged(w, raw, in);
+}
+
+/* First stage of as many packets as are plain and in order, with the worker's state in registers.
+ * Returns their number. */
+static unsigned admit_run(struct worker *w, const struct raw_packet *raws, unsigned n)
+{
+	if (!w->short_cut || w->samples || w->clock_ns == INT64_MIN)
+		return 0;
+	const uint64_t number = w->number + 1;
+	int64_t clock_ns = w->clock_ns;
+	struct flow_packet *in = &w->batch[w->pending];
+	unsigned i;
+	for (i = 0; i < n; i++) {
+		if (raws[i].time.ns < clock_ns)
+			break; /* late, set back, or without a time */
+		enum plain_verdict verdict = admit_plain(w, &raws[i], in);
+		if (verdict == PLAIN_NOT)
+			break;
+		clock_ns = raws[i].time.ns;
+		if (verdict == PLAIN_OTHERS)
+			continue;
+		in->time_ns = in->clock_ns = clock_ns;
+		in->number = number + i;
+		in++;
+	}
+	const unsigned metered = (unsigned)(in - &w->batch[w->pending]);
+	w->clock_ns = clock_ns;
+	w->number += i;
+	w->pending += metered;
+	w->counters.v[COUNTER_METERED] += metered;
+	w->counters.v[COUNTER_OBSERVED] += w->speaks ? i : 0;
+	return i;
 }
 
 /* --speed: waits until a packet's turn has come, at the latest until asked to stop. */
@@ -368,13 +499,19 @@ static void keep_pace(struct worker *w, const struct raw_packet *raw)
 	}
 }
 
+/* `n` packets of one input, at least one. */
 static void process(struct worker *w, const struct raw_packet *raws, unsigned n)
 {
-	bool paced = w->conf.conf->speed > 0 && !w->conf.live;
-	for (unsigned i = 0; i < n; i++) {
+	const bool paced = w->conf.conf->speed > 0 && !w->conf.live;
+	w->samples = sampler_decides(&w->sampler);
+	w->key_rest = key_rest(0, 0, w->iface_mask & raws[0].iface); /* an input has one */
+	for (unsigned i = 0; i < n;) {
 		if (paced)
 			keep_pace(w, &raws[i]);
-		admit(w, &raws[i]);
+		unsigned run = admit_run(w, &raws[i], paced ? 1 : n - i);
+		if (run == 0)
+			admit(w, &raws[i++]);
+		i += run;
 	}
 	update_pending(w);
 	/* packets that no flow got move the clock as well */
@@ -462,7 +599,8 @@ static void drain_input(struct worker *w)
 	if (!w->conf.live || !capture_finish(w->capture))
 		return;
 	while ((n = capture_next(w->capture, raws, BATCH)) >= 0)
-		process(w, raws, (unsigned)n);
+		if (n > 0)
+			process(w, raws, (unsigned)n);
 	if (n != ERR_EOF)
 		note_error(w, n);
 }
@@ -571,6 +709,8 @@ static int make_parts(struct worker *w)
 	};
 	int err = flow_table_new(&table, &w->table);
 	if (err == 0)
+		w->index = flow_table_index(w->table);
+	if (err == 0)
 		err = frag_cache_new(w->conf.secret, &w->counters, &w->frags);
 	const struct dedup_conf dedup = {
 		.window_ns = c->dedup_ns,
@@ -601,6 +741,17 @@ static void samplers_init(struct worker *w)
 	sampler_init(chosen, c->sample.mode, c->sample.n, cap_share(&w->conf), c->seed);
 }
 
+/* What is decided once, so that packets need not ask. */
+static void choose_ways(struct worker *w)
+{
+	const struct conf *c = w->conf.conf;
+	w->short_cut = c->key_flags & KEY_PORTS && !(c->key_flags & (KEY_VLAN | KEY_MAC)) &&
+		       c->sample.mode != SAMPLING_FLOW && c->dedup_ns == 0;
+	w->looks_into_udp = c->decap_flags != 0;
+	w->judges = w->looks_into_udp || w->shares || w->conf.own != NULL;
+	w->iface_mask = c->key_flags & KEY_INTERFACE ? UINT8_MAX : 0;
+}
+
 int worker_new(const struct worker_conf *conf, struct worker **ret_worker)
 {
 	struct worker *w = calloc(1, sizeof(*w));
@@ -614,6 +765,7 @@ int worker_new(const struct worker_conf *conf, struct worker **ret_worker)
 	if (conf->live)
 		w->number = (uint64_t)conf->number << 48;
 	samplers_init(w);
+	choose_ways(w);
 	int err = make_parts(w);
 	if (err != 0) {
 		worker_free(w);

@@ -52,14 +52,20 @@ static inline uint16_t load16(const uint8_t *p, bool big)
 
 /* ---- records ------------------------------------------------------------------------------- */
 
-/* The packet of a record. A fraction that is a second or more is added as it stands. The time
- * cannot pass PKT_TIME_MAX: seconds end in 2106. */
-static inline void fill_packet(struct raw_packet *pkt, const uint8_t *record, bool big,
+/* A fraction that is a second or more is added as it stands. The time cannot pass PKT_TIME_MAX:
+ * seconds end in 2106. */
+static inline struct pkt_time record_time(const uint8_t *record, bool big, uint32_t ns_per_tick)
+{
+	const int64_t seconds = load32(record + RECORD_SECONDS, big);
+	const int64_t ticks = load32(record + RECORD_FRACTION, big);
+	return (struct pkt_time){seconds * NS_PER_S + ticks * ns_per_tick};
+}
+
+/* The packet of a record of any length. */
+static void fill_packet(struct raw_packet *pkt, const uint8_t *record, bool big,
 			       uint32_t ns_per_tick)
 {
-	int64_t seconds = load32(record + RECORD_SECONDS, big);
-	int64_t ticks = load32(record + RECORD_FRACTION, big);
-	pkt->time.ns = seconds * NS_PER_S + ticks * ns_per_tick;
+	pkt->time = record_time(record, big, ns_per_tick);
 	pkt->data = record + RECORD_SIZE;
 	file_set_lengths(pkt, load32(record + RECORD_CAPLEN, big),
 			 load32(record + RECORD_WIRELEN, big));
@@ -70,21 +76,27 @@ take_records(struct capture_file *file, struct raw_packet *pkts, unsigned max, b
 	     uint32_t ns_per_tick)
 {
 	const struct raw_packet blank = ((const struct pcap_file *)file->state)->blank;
-	struct rd at = file->src.at;
+	const uint8_t *at = file->src.at.p, *const end = file->src.at.end;
 	unsigned n = 0;
-	while (n < max) {
-		const uint8_t *record = rd_peek(&at, RECORD_SIZE);
-		if (record == NULL)
+	while (n < max && end - at >= RECORD_SIZE) {
+		const size_t caplen = load32(at + RECORD_CAPLEN, big);
+		if (caplen > (size_t)(end - at) - RECORD_SIZE || caplen > FILE_KEEP)
 			break;
-		size_t caplen = load32(record + RECORD_CAPLEN, big);
-		if (caplen > rd_left(&at) - RECORD_SIZE || caplen > FILE_KEEP)
-			break;
-		__builtin_prefetch(record + PREFETCH_BYTES);
-		pkts[n] = blank;
-		fill_packet(&pkts[n++], record, big, ns_per_tick);
-		rd_skip(&at, RECORD_SIZE + caplen);
+		__builtin_prefetch(at + PREFETCH_BYTES);
+		const uint32_t wirelen = load32(at + RECORD_WIRELEN, big);
+		pkts[n++] = (struct raw_packet){
+			.data = at + RECORD_SIZE,
+			.time = record_time(at, big, ns_per_tick),
+			.caplen = (uint32_t)caplen,
+			.wirelen = wirelen > caplen ? wirelen : (uint32_t)caplen,
+			.ingress = blank.ingress,
+			.linktype = blank.linktype,
+			.swapped = blank.swapped,
+			.iface = blank.iface,
+		};
+		at += RECORD_SIZE + caplen;
 	}
-	file->src.at = at;
+	file->src.at.p = at;
 	return n;
 }
 

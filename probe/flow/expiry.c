@@ -85,7 +85,7 @@ bool entry_settle(struct flow_table *t, uint32_t number, int64_t clock_ns, enum 
 		const struct deadline *due = first_due(d, n, clock_ns, how);
 		if (due == NULL) {
 			t->entry[number].tick =
-				(uint32_t)tick_of(least_deadline(t, d, n, clock_ns));
+				(uint32_t)flow_tick(least_deadline(t, d, n, clock_ns));
 			return true;
 		}
 		if (t->entry[number].state & STATE_RECORD)
@@ -110,7 +110,7 @@ void entry_file_new(struct flow_table *t, uint32_t number, int64_t clock_ns)
 {
 	struct entry *e = &t->entry[number];
 	int64_t first = t->conf.idle_ns < t->conf.active_ns ? t->conf.idle_ns : t->conf.active_ns;
-	uint64_t tick = tick_of(clock_ns + first);
+	uint64_t tick = flow_tick(clock_ns + first);
 	e->tick = (uint32_t)tick;
 	if (e->state & STATE_FILED)
 		return; /* inherited: comes up no later than this, and is filed anew then */
@@ -121,7 +121,7 @@ void entry_file_new(struct flow_table *t, uint32_t number, int64_t clock_ns)
 void entry_file_closing(struct flow_table *t, uint32_t number)
 {
 	struct entry *e = &t->entry[number];
-	uint64_t tick = tick_of(e->closed_ns + t->conf.linger_ns);
+	uint64_t tick = flow_tick(e->closed_ns + t->conf.linger_ns);
 	if ((int32_t)((uint32_t)tick - e->tick) < 0)
 		e->tick = (uint32_t)tick;
 	if (e->state & STATE_FILED_CLOSING)
@@ -146,7 +146,7 @@ static void sweep_one(struct flow_table *t, uint32_t id, int64_t clock_ns)
 	if (!closing) {
 		e->state |= STATE_FILED;
 		/* its full tick: the stored 32 bits lie within a turn of the present */
-		uint64_t now = tick_of(clock_ns);
+		uint64_t now = flow_tick(clock_ns);
 		file(t, number, now + (uint64_t)(int64_t)(int32_t)(e->tick - (uint32_t)now));
 	} else if (e->state & STATE_CLOSED) {
 		entry_file_closing(t, number);
@@ -157,7 +157,7 @@ void flow_table_advance(struct flow_table *t, int64_t clock_ns)
 {
 	uint32_t ids[TIMER_WHEEL_CHUNK];
 	unsigned n;
-	while ((n = timer_wheel_take(&t->wheel, tick_of(clock_ns), ids)) > 0) {
+	while ((n = timer_wheel_take(&t->wheel, flow_tick(clock_ns), ids)) > 0) {
 		for (unsigned i = 0; i < n; i++) {
 			const struct entry *e = &t->entry[ids[i] & ~WHEEL_CLOSING];
 			__builtin_prefetch(e, 1);

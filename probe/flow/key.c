@@ -2,15 +2,12 @@
 #include "key.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/random.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "conf.h"
 #include "err.h"
+#include "flow/key_plain.h"
 #include "splitmix.h"
 #include "wire.h"
 
@@ -58,46 +55,19 @@ struct parts {
 	unsigned meta;
 };
 
-/*
- * Writes the first 16 bytes as two words: a hash that reads words just after they were written in
- * smaller pieces waits for the store buffer, some 5 ns a packet.
- */
-static inline void put(struct flow_key *key, const struct packet *p, const struct parts *parts,
-		       uint8_t iface)
+/* Writes a key whose ports are those of side 0 and 1. */
+static void put(struct flow_key *key, const struct packet *p, const struct parts *parts,
+		uint8_t iface)
 {
 	const unsigned upper = p->ip_version == 6 ? 12 : 0, side = parts->side;
-	const uint64_t src = le32(p->src + upper), dst = le32(p->dst + upper);
-	const uint64_t words[2] = {
-		side == 0 ? src | dst << 32 : dst | src << 32,
-		parts->port[0] | (uint64_t)parts->port[1] << 16 | (uint64_t)p->ip_proto << 32 |
-			(uint64_t)parts->meta << 40 | (uint64_t)iface << 48,
-	};
-	memcpy(key, words, sizeof(words));
+	key_put(key, le32(p->src + upper) | (uint64_t)le32(p->dst + upper) << 32,
+		parts->port[side] | (uint32_t)parts->port[side ^ 1] << 16, side,
+		key_rest(p->ip_proto, parts->meta, iface));
 	memset(key->upper, 0, sizeof(*key) - offsetof(struct flow_key, upper));
 	if (upper != 0) {
 		memcpy(key->upper[side], p->src, 12);
 		memcpy(key->upper[side ^ 1], p->dst, 12);
 	}
-}
-_Static_assert(offsetof(struct flow_key, port) == 8 && offsetof(struct flow_key, ip_proto) == 12 &&
-		       offsetof(struct flow_key, meta) == 13 &&
-		       offsetof(struct flow_key, iface) == 14 &&
-		       offsetof(struct flow_key, upper) == 16,
-	       "put() writes them as words");
-
-/* Order of source and destination: negative, 0 or positive. Any total order serves. */
-static inline int order(const struct packet *p, uint16_t sport, uint16_t dport)
-{
-	if (p->ip_version == 4) {
-		uint32_t s = le32(p->src), d = le32(p->dst);
-		if (s != d)
-			return s < d ? -1 : 1;
-	} else {
-		int c = memcmp(p->src, p->dst, 16);
-		if (c != 0)
-			return c;
-	}
-	return (int)sport - (int)dport;
 }
 
 /* ICMP with its type in the key: requester first where it is a pair, else as it stands. */
@@ -114,16 +84,27 @@ static void arrange_icmp(struct parts *parts, const struct packet *p)
 }
 
 /* All else: the lesser address and port first. */
-static inline void arrange(struct parts *parts, const struct packet *p, uint32_t key_flags)
+static void arrange(struct parts *parts, const struct packet *p, uint32_t key_flags)
 {
-	uint16_t sport = key_flags & KEY_PORTS ? p->sport : 0;
-	uint16_t dport = key_flags & KEY_PORTS ? p->dport : 0;
-	int o = order(p, sport, dport);
-	if (o == 0)
+	const uint16_t sport = key_flags & KEY_PORTS ? p->sport : 0;
+	const uint16_t dport = key_flags & KEY_PORTS ? p->dport : 0;
+	const uint32_t ports = (uint32_t)sport << 16 | dport;
+	bool twin;
+	if (p->ip_version == 6) {
+		const uint64_t src[2] = {le64(p->src), le64(p->src + 8)};
+		const uint64_t dst[2] = {le64(p->dst), le64(p->dst + 8)};
+		parts->side = key_side6(src, dst, ports);
+		twin = key_twin6(src, dst, ports) != 0;
+	} else {
+		const uint64_t src = key_end4(le32(p->src), sport);
+		const uint64_t dst = key_end4(le32(p->dst), dport);
+		parts->side = src > dst;
+		twin = src == dst;
+	}
+	if (twin)
 		parts->meta |= KEY_META_TWIN;
-	parts->side = o > 0;
-	parts->port[0] = o > 0 ? dport : sport;
-	parts->port[1] = o > 0 ? sport : dport;
+	parts->port[parts->side] = sport;
+	parts->port[parts->side ^ 1] = dport;
 }
 
 static void place_l2(struct flow_key *key, const struct packet *p, unsigned side,
@@ -170,20 +151,19 @@ bool flow_key_turns(const struct flow_key *key, const struct packet *p, unsigned
 uint64_t flow_key_hash(const struct flow_key *key, bool full, const struct flow_secret *secret)
 {
 	if (full)
-		return XXH3_64bits_withSecret(key, FLOW_KEY_FULL_BYTES, secret->bytes,
-					      FLOW_SECRET_BYTES);
+		return key_hash_bytes(key, FLOW_KEY_FULL_BYTES, secret);
 	if (key->meta & KEY_META_IPV6)
-		return XXH3_64bits_withSecret(key, FLOW_KEY_IP6_BYTES, secret->bytes,
-					      FLOW_SECRET_BYTES);
-	return XXH3_64bits_withSecret(key, FLOW_KEY_IP4_BYTES, secret->bytes, FLOW_SECRET_BYTES);
+		return key_hash_bytes(key, FLOW_KEY_IP6_BYTES, secret);
+	return key_hash_bytes(key, FLOW_KEY_IP4_BYTES, secret);
 }
 
 uint64_t flow_share(const struct packet *p, const struct flow_secret *secret)
 {
-	size_t n = p->ip_version == 6 ? 16 : 4;
-	uint64_t pair = XXH3_64bits_withSecret(p->src, n, secret->bytes, FLOW_SECRET_BYTES) +
-			XXH3_64bits_withSecret(p->dst, n, secret->bytes, FLOW_SECRET_BYTES);
-	return XXH3_64bits_withSecret(&pair, sizeof(pair), secret->bytes, FLOW_SECRET_BYTES);
+	if (p->ip_version == 4)
+		return key_share4(le32(p->src), le32(p->dst), secret);
+	const uint64_t src[2] = {le64(p->src), le64(p->src + 8)};
+	const uint64_t dst[2] = {le64(p->dst), le64(p->dst + 8)};
+	return key_share6(src, dst, secret);
 }
 
 uint64_t flow_key_sample(const struct flow_key *key, const struct flow_secret *secret)
@@ -193,7 +173,7 @@ uint64_t flow_key_sample(const struct flow_key *key, const struct flow_secret *s
 	k.vlan = 0;
 	memset(k.mac, 0, sizeof(k.mac));
 	/* The table's hash of the same bytes must not decide who is sampled: another length. */
-	return XXH3_64bits_withSecret(&k, FLOW_KEY_FULL_BYTES, secret->bytes, FLOW_SECRET_BYTES);
+	return key_hash_bytes(&k, FLOW_KEY_FULL_BYTES, secret);
 }
 
 void flow_secret_from_seed(struct flow_secret *secret, uint64_t seed)

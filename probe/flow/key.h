@@ -25,12 +25,17 @@ enum key_meta {
 };
 
 struct flow_key {
-	uint32_t addr[2];    /* last 4 bytes of each side's address, network order */
-	uint16_t port[2];    /* host order */
-	uint8_t ip_proto;
-	uint8_t meta;        /* enum key_meta */
-	uint8_t iface;       /* logical input */
-	uint8_t reserved;
+	union {
+		struct {
+			uint32_t addr[2]; /* last 4 bytes of each side's address, network order */
+			uint16_t port[2]; /* host order */
+			uint8_t ip_proto;
+			uint8_t meta;     /* enum key_meta */
+			uint8_t iface;    /* logical input */
+			uint8_t reserved;
+		};
+		uint64_t word[2];
+	};
 	uint8_t upper[2][12]; /* IPv6: the first 12 bytes of each side's address; else 0 */
 	uint8_t mac[2][6];   /* with KEY_MAC; else 0 */
 	uint16_t vlan;       /* with KEY_VLAN; else 0 */

@@ -18,17 +18,17 @@ static void fill_dir(const struct flow_table *t, uint32_t number, unsigned dir,
 		     struct flow_dir *out)
 {
 	const struct entry *e = &t->entry[number];
-	const struct rare *r = &t->rare[number];
+	const uint32_t ingress = t->origin[number].ingress[dir];
 	if (e->packets[dir] == 0) {
-		*out = (struct flow_dir){.ingress = r->ingress[dir]};
+		*out = (struct flow_dir){.ingress = ingress};
 		return;
 	}
 	*out = (struct flow_dir){
 		.packets = entry_packets(t, number, dir),
-		.octets = (uint64_t)r->octets_high[dir] << 32 | e->octets[dir],
+		.octets = entry_octets(t, number, dir),
 		.first_ns = e->first_ns[dir],
 		.last_ns = e->last_ns[dir],
-		.ingress = r->ingress[dir],
+		.ingress = ingress,
 		.tcp_flags = e->tcp_flags[dir],
 		.tos = e->tos[dir],
 		.ttl_min = e->ttl_min[dir],
@@ -50,8 +50,8 @@ static void fill_key(const struct flow_table *t, uint32_t number, struct flow_re
 		e->meta & KEY_META_PAIR ? flow_key_icmp_reply(e->ip_proto, out->dport) : 0;
 	fill_address(e, forward, out->src);
 	fill_address(e, forward ^ 1, out->dst);
-	out->vlan = t->rare[number].vlan;
-	out->cvlan = t->rare[number].cvlan;
+	out->vlan = t->origin[number].vlan;
+	out->cvlan = t->origin[number].cvlan;
 	if (t->mac != NULL) {
 		memcpy(out->src_mac, t->mac[number][0], 6);
 		memcpy(out->dst_mac, t->mac[number][1], 6);
@@ -66,15 +66,12 @@ static void fill_key(const struct flow_table *t, uint32_t number, struct flow_re
 static void reset(struct flow_table *t, uint32_t number)
 {
 	struct entry *e = &t->entry[number];
-	struct rare *r = &t->rare[number];
 	for (unsigned d = 0; d < FLOW_DIRS; d++) {
 		e->packets[d] = 0;
 		e->octets[d] = 0;
 		e->tcp_flags[d] = 0;
-		r->packets_high[d] = 0;
-		r->octets_high[d] = 0;
 	}
-	e->state &= (uint16_t)~STATE_RECORD;
+	e->state &= (uint16_t)~(STATE_RECORD | STATE_WIDE);
 }
 
 static void count(struct flow_table *t, const struct flow_dir dir[FLOW_DIRS], enum flow_end reason,

@@ -30,6 +30,13 @@ enum sample_verdict {
 void sampler_init(struct sampler *sampler, enum sampling_mode mode, uint32_t n, uint64_t rate_cap,
 		  uint64_t seed);
 
+/* Is there anything to decide on a packet before it is decoded? */
+static inline bool sampler_decides(const struct sampler *sampler)
+{
+	return sampler->mode == SAMPLING_SYSTEMATIC || sampler->mode == SAMPLING_RANDOM ||
+	       sampler->rate_cap != 0;
+}
+
 /* Next packet, arrived at `clock_ns`. */
 enum sample_verdict sampler_decide(struct sampler *sampler, int64_t clock_ns);
 

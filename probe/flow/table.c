@@ -6,23 +6,33 @@
 #include "pages.h"
 #include "table_internal.h"
 
-/* ---- the index ---------------------------------------------------------------------------- */
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
-/* Home bucket by multiply and shift, so that their number need not be a power of two. */
-static inline uint32_t bucket_of(const struct flow_table *t, uint64_t hash)
-{
-	return (uint32_t)(((hash >> 32) * t->buckets) >> 32);
-}
+/* ---- the index ---------------------------------------------------------------------------- */
 
 static inline uint32_t bucket_next(const struct flow_table *t, uint32_t b)
 {
 	return b + 1 == t->buckets ? 0 : b + 1;
 }
 
-static inline uint16_t tag_of(uint64_t hash)
+/* Bit s set: slot s has the tag. Without a branch a slot, since which one it is cannot be guessed. */
+static inline unsigned bucket_match(const struct bucket *bucket, uint16_t tag)
 {
-	uint16_t tag = (uint16_t)hash;
-	return tag != 0 ? tag : 1;
+#ifdef __SSE2__
+	const __m128i wanted = _mm_set1_epi16((short)tag);
+	const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)bucket->tag);
+	const __m128i high = _mm_loadl_epi64((const __m128i *)(const void *)(bucket->tag + 8));
+	const __m128i same = _mm_packs_epi16(_mm_cmpeq_epi16(low, wanted),
+					     _mm_cmpeq_epi16(high, wanted));
+	return (unsigned)_mm_movemask_epi8(same) & ((1u << BUCKET_SLOTS) - 1);
+#else
+	unsigned match = 0;
+	for (unsigned s = 0; s < BUCKET_SLOTS; s++)
+		match |= (unsigned)(bucket->tag[s] == tag) << s;
+	return match;
+#endif
 }
 
 /* The key of an entry as it was hashed. */
@@ -33,7 +43,7 @@ static void entry_key(const struct flow_table *t, uint32_t number, struct flow_k
 	memcpy(ret_key, e, FLOW_KEY_IP4_BYTES);
 	memcpy(ret_key->upper, e->upper, sizeof(ret_key->upper));
 	if (t->conf.key_vlan)
-		ret_key->vlan = t->rare[number].vlan;
+		ret_key->vlan = t->origin[number].vlan;
 	if (t->conf.key_mac) {
 		unsigned forward = (e->state & STATE_FLIPPED) != 0;
 		memcpy(ret_key->mac[forward], t->mac[number][0], 6);
@@ -48,18 +58,19 @@ static bool full_key_equal(const struct flow_table *t, uint32_t number, const st
 	return memcmp(&held, key, sizeof(held)) == 0;
 }
 
+/* The part of the key that all have but VLAN and MACs. */
+static inline bool ip_key_equal(const struct entry *e, const struct flow_key *key)
+{
+	if (((e->key_word[0] ^ key->word[0]) | (e->key_word[1] ^ key->word[1])) != 0)
+		return false;
+	return !(key->meta & KEY_META_IPV6) || memcmp(e->upper, key->upper, sizeof(e->upper)) == 0;
+}
+
 static inline bool key_equal(const struct flow_table *t, uint32_t number,
 			     const struct flow_key *key)
 {
-	const struct entry *e = &t->entry[number];
-	uint64_t a[2], b[2];
-	memcpy(a, e, sizeof(a));
-	memcpy(b, key, sizeof(b));
-	if (((a[0] ^ b[0]) | (a[1] ^ b[1])) != 0)
-		return false;
-	if (key->meta & KEY_META_IPV6 && memcmp(e->upper, key->upper, sizeof(e->upper)) != 0)
-		return false;
-	return !t->full_key || full_key_equal(t, number, key);
+	return ip_key_equal(&t->entry[number], key) &&
+	       (!t->full_key || full_key_equal(t, number, key));
 }
 
 /* What a search found: the flow to join, or how many flows of the same 5-tuple there are. */
@@ -78,22 +89,20 @@ struct match {
 static inline void table_find(const struct flow_table *t, const struct flow_packet *in,
 			      struct match *m)
 {
-	uint32_t b = bucket_of(t, in->hash);
-	uint16_t tag = tag_of(in->hash);
+	uint32_t b = in->home;
+	uint16_t tag = in->tag;
 	m->number = ENTRY_NONE;
 	m->siblings = 0;
 	for (unsigned probe = 0; probe < PROBE_MAX; probe++, b = bucket_next(t, b)) {
 		const struct bucket *bucket = &t->bucket[b];
-		for (unsigned s = 0; s < BUCKET_SLOTS; s++) {
-			if (bucket->tag[s] != tag)
-				continue;
-			uint32_t number = bucket->entry[s];
+		for (unsigned match = bucket_match(bucket, tag); match != 0; match &= match - 1) {
+			uint32_t number = bucket->entry[__builtin_ctz(match)];
 			if (!key_equal(t, number, &in->key))
 				continue;
 			const struct entry *e = &t->entry[number];
 			unsigned dir = in->side ^ ((e->state & STATE_FLIPPED) != 0);
 			bool heard = (e->state & STATE_HEARD << dir) != 0;
-			if (heard && ((e->tos[dir] ^ in->packet.tos) & t->conf.tos_mask) == 0) {
+			if (heard && ((e->tos[dir] ^ in->sum.tos) & t->conf.tos_mask) == 0) {
 				m->number = number;
 				m->dir = dir;
 				return;
@@ -110,46 +119,28 @@ static inline void table_find(const struct flow_table *t, const struct flow_pack
 	}
 }
 
-/* Is the flow that the prefetch saw the one that has the packet's ToS? Then it is the one to join,
- * since no second can have it, and the index need not be searched. */
-static inline bool hint_serves(const struct flow_table *t, const struct flow_packet *in,
-			       struct match *m)
+/* Enters a number; false when all buckets of its probe are full. */
+static bool index_insert(struct flow_table *t, uint32_t home, uint16_t tag, uint32_t number)
 {
-	if (in->hint == FLOW_HINT_NONE)
-		return false;
-	const struct entry *e = &t->entry[in->hint];
-	if (!(e->state & STATE_HELD) || !key_equal(t, in->hint, &in->key))
-		return false;
-	m->number = in->hint;
-	m->dir = in->side ^ ((e->state & STATE_FLIPPED) != 0);
-	m->siblings = 0;
-	return e->state & STATE_HEARD << m->dir &&
-	       ((e->tos[m->dir] ^ in->packet.tos) & t->conf.tos_mask) == 0;
-}
-
-/* Enters a number under a hash; false when all buckets of its probe are full. */
-static bool index_insert(struct flow_table *t, uint64_t hash, uint32_t number)
-{
-	uint32_t home = bucket_of(t, hash), b = home;
+	uint32_t b = home;
 	for (unsigned probe = 0; probe < PROBE_MAX; probe++, b = bucket_next(t, b)) {
 		struct bucket *bucket = &t->bucket[b];
-		for (unsigned s = 0; s < BUCKET_SLOTS; s++) {
-			if (bucket->tag[s] != 0)
-				continue;
-			bucket->tag[s] = tag_of(hash);
-			bucket->entry[s] = number;
-			for (uint32_t p = home; p != b; p = bucket_next(t, p))
-				t->bucket[p].passed++;
-			return true;
-		}
+		const unsigned empty = bucket_match(bucket, 0);
+		if (empty == 0)
+			continue;
+		bucket->tag[__builtin_ctz(empty)] = tag;
+		bucket->entry[__builtin_ctz(empty)] = number;
+		for (uint32_t p = home; p != b; p = bucket_next(t, p))
+			t->bucket[p].passed++;
+		return true;
 	}
 	return false;
 }
 
 static void index_remove(struct flow_table *t, uint64_t hash, uint32_t number)
 {
-	uint32_t home = bucket_of(t, hash), b = home;
-	uint16_t tag = tag_of(hash);
+	uint32_t home = flow_hash_home(t->buckets, hash), b = home;
+	uint16_t tag = flow_hash_tag(hash);
 	for (unsigned probe = 0; probe < PROBE_MAX; probe++, b = bucket_next(t, b)) {
 		struct bucket *bucket = &t->bucket[b];
 		for (unsigned s = 0; s < BUCKET_SLOTS; s++) {
@@ -194,9 +185,9 @@ void table_remove(struct flow_table *t, uint32_t number)
 }
 
 /* Ends the flow of a probe's buckets that has been idle longest; there is one, they are full. */
-static void evict_from_probe(struct flow_table *t, uint64_t hash, int64_t clock_ns)
+static void evict_from_probe(struct flow_table *t, uint32_t b, int64_t clock_ns)
 {
-	uint32_t b = bucket_of(t, hash), victim = t->bucket[b].entry[0];
+	uint32_t victim = t->bucket[b].entry[0];
 	for (unsigned probe = 0; probe < PROBE_MAX; probe++, b = bucket_next(t, b))
 		for (unsigned s = 0; s < BUCKET_SLOTS; s++)
 			if (entry_arrival(t, t->bucket[b].entry[s]) < entry_arrival(t, victim))
@@ -230,31 +221,44 @@ static void make_sibling_room(struct flow_table *t, const struct match *m, int64
 		entry_end(t, victim, FLOW_END_RESOURCES, clock_ns);
 }
 
-static void keep_l2(struct flow_table *t, uint32_t number, const struct packet *p, unsigned dir)
+static void keep_l2(struct flow_table *t, uint32_t number, const uint8_t *macs, unsigned dir)
 {
 	static const uint8_t none[12];
-	const uint8_t *macs = p->flags & PACKET_MACS ? p->macs : none;
+	if (macs == NULL)
+		macs = none;
 	memcpy(t->mac[number][dir], macs + 6, 6);
 	memcpy(t->mac[number][dir ^ 1], macs, 6);
+}
+
+static void entry_init(struct entry *e, const struct flow_packet *in, unsigned dir)
+{
+	const unsigned place = e->state & STATE_PLACE;
+	memset(e, 0, sizeof(*e));
+	memcpy(e, &in->key, FLOW_KEY_IP4_BYTES);
+	if (in->key.meta & KEY_META_IPV6)
+		memcpy(e->upper, in->key.upper, sizeof(e->upper));
+	e->state = (uint16_t)(STATE_HELD | place | (in->side != dir ? STATE_FLIPPED : 0));
+	e->id = in->number;
+}
+
+/* SYN with ACK: the flow is its destination's (METERING.md §5). */
+static bool is_answer(const struct flow_packet *in)
+{
+	return in->key.ip_proto == PROTO_TCP && !(in->key.meta & KEY_META_TWIN) &&
+	       (in->sum.tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
 }
 
 /* A new flow for a packet that joins none; returns its number and the packet's direction. */
 static uint32_t entry_new(struct flow_table *t, const struct flow_packet *in, unsigned *ret_dir)
 {
 	uint32_t number = entry_get(t, in->clock_ns);
-	while (!index_insert(t, in->hash, number))
-		evict_from_probe(t, in->hash, in->clock_ns);
-	struct entry *e = &t->entry[number];
-	unsigned place = e->state & STATE_PLACE;
-	unsigned dir = flow_key_turns(&in->key, &in->packet, in->side) ? FLOW_REVERSE : FLOW_FORWARD;
-	memset(e, 0, sizeof(*e));
-	memcpy(e, &in->key, FLOW_KEY_IP4_BYTES);
-	memcpy(e->upper, in->key.upper, sizeof(e->upper));
-	e->state = (uint16_t)(STATE_HELD | place | (in->side != dir ? STATE_FLIPPED : 0));
-	e->id = in->number;
-	t->rare[number] = (struct rare){.vlan = in->packet.vlan, .cvlan = in->packet.cvlan};
+	while (!index_insert(t, in->home, in->tag, number))
+		evict_from_probe(t, in->home, in->clock_ns);
+	unsigned dir = in->answers || is_answer(in) ? FLOW_REVERSE : FLOW_FORWARD;
+	entry_init(&t->entry[number], in, dir);
+	t->origin[number] = (struct origin){.vlan = in->sum.vlan, .cvlan = in->sum.cvlan};
 	if (t->mac != NULL)
-		keep_l2(t, number, &in->packet, dir);
+		keep_l2(t, number, in->macs, dir);
 	entry_file_new(t, number, in->clock_ns);
 	t->held++;
 	t->conf.counters->v[COUNTER_FLOWS_CREATED]++;
@@ -302,13 +306,14 @@ static void open_direction(struct flow_table *t, uint32_t number, unsigned dir,
 	}
 	if (!(e->state & STATE_HEARD << dir)) {
 		e->state |= (uint16_t)(STATE_HEARD << dir);
-		t->rare[number].ingress[dir] = in->ingress <= UINT16_MAX ? (uint16_t)in->ingress : 0;
+		t->origin[number].ingress[dir] =
+			in->ingress <= UINT16_MAX ? (uint16_t)in->ingress : 0;
 	}
-	e->tos[dir] = in->packet.tos; /* the masked bits are what they were */
+	e->tos[dir] = in->sum.tos; /* the masked bits are what they were */
 	e->first_ns[dir] = in->time_ns;
 	e->last_ns[dir] = in->time_ns;
-	e->ttl_min[dir] = in->packet.ttl;
-	e->ttl_max[dir] = in->packet.ttl;
+	e->ttl_min[dir] = in->sum.ttl;
+	e->ttl_max[dir] = in->sum.ttl;
 }
 
 /* Would the packet overflow the lower 32 bits of a counter? */
@@ -321,7 +326,8 @@ static inline bool needs_carry(const struct entry *e, unsigned dir, uint64_t oct
 static bool has_room(const struct flow_table *t, uint32_t number, unsigned dir)
 {
 	const struct rare *r = &t->rare[number];
-	return r->packets_high[dir] < UINT16_MAX && r->octets_high[dir] < UINT16_MAX - 2;
+	return !(t->entry[number].state & STATE_WIDE) ||
+	       (r->packets_high[dir] < UINT16_MAX && r->octets_high[dir] < UINT16_MAX - 2);
 }
 
 /* Carries into the upper 16 bits, which have room. */
@@ -329,6 +335,11 @@ static void carry(struct flow_table *t, uint32_t number, unsigned dir, uint64_t 
 {
 	struct rare *r = &t->rare[number];
 	struct entry *e = &t->entry[number];
+	if (!(e->state & STATE_WIDE)) {
+		e->state |= STATE_WIDE;
+		memset(r->packets_high, 0, sizeof(r->packets_high));
+		memset(r->octets_high, 0, sizeof(r->octets_high));
+	}
 	if (e->packets[dir] == UINT32_MAX) {
 		r->packets_high[dir]++;
 		e->packets[dir] = 0;
@@ -336,51 +347,63 @@ static void carry(struct flow_table *t, uint32_t number, unsigned dir, uint64_t 
 	r->octets_high[dir] += (uint16_t)((e->octets[dir] + octets) >> 32);
 }
 
-static inline void entry_count(struct flow_table *t, uint32_t number, unsigned dir,
-			       const struct flow_packet *in)
+/* The order of packets' times: late ones do not move the last, and are remembered to be late. */
+static void note_time(struct flow_table *t, uint32_t number, unsigned dir,
+		      const struct flow_packet *in)
 {
 	struct entry *e = &t->entry[number];
-	const struct packet *p = &in->packet;
-	const bool carries = needs_carry(e, dir, p->octets);
+	if (in->time_ns > e->last_ns[dir])
+		e->last_ns[dir] = in->time_ns;
+	if (in->time_ns == in->clock_ns) {
+		e->state &= (uint16_t)~STATE_LATE;
+		return;
+	}
+	if (in->time_ns < e->first_ns[dir])
+		e->first_ns[dir] = in->time_ns;
+	t->rare[number].arrival_ns = in->clock_ns;
+	e->state |= STATE_LATE;
+}
+
+static void note_ttl(struct entry *e, unsigned dir, uint8_t ttl)
+{
+	if (ttl < e->ttl_min[dir])
+		e->ttl_min[dir] = ttl;
+	if (ttl > e->ttl_max[dir])
+		e->ttl_max[dir] = ttl;
+}
+
+static void entry_count(struct flow_table *t, uint32_t number, unsigned dir,
+			const struct flow_packet *in)
+{
+	struct entry *e = &t->entry[number];
+	const bool carries = needs_carry(e, dir, in->sum.octets);
 	/* full: the record leaves and the next one begins here, so that no count is ever wrong */
-	if (__builtin_expect(carries, 0) && !has_room(t, number, dir))
+	if (carries && !has_room(t, number, dir))
 		record_send(t, number, FLOW_END_RESOURCES, in->clock_ns);
 	if (e->packets[dir] == 0)
 		open_direction(t, number, dir, in);
-	if (__builtin_expect(carries, 0))
-		carry(t, number, dir, p->octets);
-	e->octets[dir] += (uint32_t)p->octets;
+	if (carries)
+		carry(t, number, dir, in->sum.octets);
+	e->octets[dir] += (uint32_t)in->sum.octets;
 	e->packets[dir]++;
-	if (p->ttl < e->ttl_min[dir])
-		e->ttl_min[dir] = p->ttl;
-	if (p->ttl > e->ttl_max[dir])
-		e->ttl_max[dir] = p->ttl;
-	if (in->time_ns > e->last_ns[dir])
-		e->last_ns[dir] = in->time_ns;
-	if (__builtin_expect(in->time_ns != in->clock_ns, 0)) {
-		if (in->time_ns < e->first_ns[dir])
-			e->first_ns[dir] = in->time_ns;
-		t->rare[number].arrival_ns = in->clock_ns;
-		e->state |= STATE_LATE;
-	} else {
-		e->state &= (uint16_t)~STATE_LATE;
-	}
-	e->tcp_flags[dir] |= p->tcp_flags;
+	note_ttl(e, dir, in->sum.ttl);
+	note_time(t, number, dir, in);
+	e->tcp_flags[dir] |= in->sum.tcp_flags;
 	if (e->ip_proto == PROTO_TCP &&
-	    (p->tcp_flags & (TCP_FIN | TCP_RST) ||
+	    (in->sum.tcp_flags & (TCP_FIN | TCP_RST) ||
 	     e->state & (STATE_FIN | STATE_FIN << 1 | STATE_RST)))
-		tcp_track(t, number, dir, p->tcp_flags, in->clock_ns);
+		tcp_track(t, number, dir, in->sum.tcp_flags, in->clock_ns);
 }
 
-static inline bool is_new_connection(const struct packet *p)
+static inline bool is_new_connection(const struct flow_packet *in)
 {
-	return p->ip_proto == PROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	return in->key.ip_proto == PROTO_TCP && (in->sum.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
 /* Could a deadline of the flow be due? One comparison for nearly every packet. */
 static inline bool may_be_due(const struct entry *e, int64_t clock_ns)
 {
-	return (int32_t)((uint32_t)tick_of(clock_ns) - e->tick) >= 0;
+	return (int32_t)((uint32_t)flow_tick(clock_ns) - e->tick) >= 0;
 }
 
 /* May the packet join the flow found, once what is due on it has happened? If not it has ended. */
@@ -391,15 +414,15 @@ static bool joinable(struct flow_table *t, struct match *m, const struct flow_pa
 	       entry_settle(t, m->number, in->clock_ns, SETTLE_PACKET);
 }
 
-void flow_table_update(struct flow_table *t, const struct flow_packet *in)
+/* Any packet. */
+static void update(struct flow_table *t, const struct flow_packet *in)
 {
 	struct match m;
-	if (!hint_serves(t, in, &m))
-		table_find(t, in, &m);
+	table_find(t, in, &m);
 	while (m.number != ENTRY_NONE && !joinable(t, &m, in))
 		table_find(t, in, &m);
 	if (m.number != ENTRY_NONE && t->entry[m.number].state & STATE_CLOSED &&
-	    is_new_connection(&in->packet)) {
+	    is_new_connection(in)) {
 		entry_end(t, m.number, FLOW_END_DETECTED, in->clock_ns);
 		table_find(t, in, &m);
 		m.number = ENTRY_NONE;
@@ -410,29 +433,87 @@ void flow_table_update(struct flow_table *t, const struct flow_packet *in)
 		m.number = entry_new(t, in, &m.dir);
 	}
 	entry_count(t, m.number, m.dir, in);
-	t->seen_ns = in->clock_ns;
 }
 
-void flow_table_prefetch_bucket(const struct flow_table *t, const struct flow_packet *in)
+/* States in which a packet may change more than counters. */
+#define STATE_BUSY (STATE_LATE | STATE_FIN | STATE_FIN << 1 | STATE_RST | STATE_CLOSED)
+
+/*
+ * Nearly every packet: of the flow that the prefetch saw, which has had a packet in this direction
+ * and record with the same ToS (so no second flow can be meant, see table_find), on which nothing
+ * can be due, in order, no end of a TCP connection, no counter near its end. False, and nothing
+ * done, when any of this is not so.
+ */
+static inline bool update_steady(struct entry *e, const struct flow_packet *in, uint8_t tos_mask)
 {
-	__builtin_prefetch(&t->bucket[bucket_of(t, in->hash)], 1);
+	if (!ip_key_equal(e, &in->key))
+		return false;
+	const unsigned state = e->state, dir = in->side ^ (state / STATE_FLIPPED & 1);
+	const unsigned steady = state & (STATE_HELD | STATE_BUSY);
+	const uint64_t octets = e->octets[dir] + in->sum.octets;
+	const uint32_t packets = e->packets[dir] + 1;
+	if (steady != STATE_HELD || ((e->tos[dir] ^ in->sum.tos) & tos_mask) != 0 ||
+	    (in->sum.tcp_flags & (TCP_FIN | TCP_RST)) != 0 || may_be_due(e, in->clock_ns) ||
+	    in->time_ns != in->clock_ns || packets < 2 || octets > UINT32_MAX)
+		return false;
+	e->packets[dir] = packets;
+	e->octets[dir] = (uint32_t)octets;
+	e->last_ns[dir] = in->time_ns;
+	e->tcp_flags[dir] |= in->sum.tcp_flags;
+	if (__builtin_expect(in->sum.ttl < e->ttl_min[dir] || in->sum.ttl > e->ttl_max[dir], 0))
+		note_ttl(e, dir, in->sum.ttl);
+	return true;
 }
 
-void flow_table_prefetch_entry(const struct flow_table *t, struct flow_packet *in)
+/* Fetches what update_steady will touch; the bucket should be there by now. The first that has the
+ * tag: if it is another flow's, update_steady sees it by its key. */
+static inline void prefetch_entry(const struct flow_table *t, struct flow_packet *in)
 {
-	const struct bucket *bucket = &t->bucket[bucket_of(t, in->hash)];
-	uint16_t tag = tag_of(in->hash);
-	in->hint = FLOW_HINT_NONE;
-	for (unsigned s = 0; s < BUCKET_SLOTS; s++) {
-		if (bucket->tag[s] != tag)
-			continue;
-		const struct entry *e = &t->entry[bucket->entry[s]];
-		in->hint = bucket->entry[s];
-		__builtin_prefetch(e, 1);
-		if (in->key.meta & KEY_META_IPV6)
-			__builtin_prefetch(e->upper, 1);
+	const struct bucket *bucket = &t->bucket[in->home];
+	const unsigned match = bucket_match(bucket, in->tag);
+	if (__builtin_expect(match == 0, 0)) {
+		in->hint = 0;
 		return;
 	}
+	const uint32_t number = bucket->entry[(unsigned)__builtin_ctz(match)];
+	const struct entry *e = &t->entry[number];
+	in->hint = number;
+	__builtin_prefetch(e, 1);
+	if (in->key.meta & KEY_META_IPV6)
+		__builtin_prefetch(e->upper);
+}
+
+/* Out of line, so that the loop keeps what it needs in registers. */
+static __attribute__((noinline)) void update_any(struct flow_table *t, const struct flow_packet *in,
+						  bool first)
+{
+	if (!first)
+		t->seen_ns = in[-1].clock_ns;
+	update(t, in);
+}
+
+void flow_table_update(struct flow_table *t, struct flow_packet *in, unsigned n)
+{
+	const uint8_t tos_mask = t->conf.tos_mask;
+	struct entry *const entry = t->entry;
+	const struct flow_packet *const end = in + n;
+	for (struct flow_packet *at = in; at < end; at++)
+		prefetch_entry(t, at);
+	if (t->full_key) {
+		for (struct flow_packet *at = in; at < end; at++)
+			update_any(t, at, at == in);
+	} else {
+		for (struct flow_packet *at = in; at < end; at++)
+			if (__builtin_expect(!update_steady(&entry[at->hint], at, tos_mask), 0))
+				update_any(t, at, at == in);
+	}
+	if (n > 0)
+		t->seen_ns = end[-1].clock_ns;
+}
+
+struct flow_index flow_table_index(const struct flow_table *t)
+{
+	return (struct flow_index){.bucket = (const char *)t->bucket, .buckets = t->buckets};
 }
 
 /* ---- life --------------------------------------------------------------------------------- */
@@ -465,13 +546,15 @@ int flow_table_new(const struct flow_table_conf *conf, struct flow_table **ret_t
 	t->free = ENTRY_NONE;
 	t->bucket = pages_new(bucket_bytes(t));
 	t->entry = pages_new(array_bytes(t, sizeof(*t->entry)));
-	t->rare = pages_new(array_bytes(t, sizeof(*t->rare)));
+	t->origin = pages_new(array_bytes(t, sizeof(*t->origin)));
+	t->rare = pages_new_small(array_bytes(t, sizeof(*t->rare)));
 	t->full_key = conf->key_vlan || conf->key_mac;
 	if (conf->keep_macs || conf->key_mac)
 		t->mac = pages_new(array_bytes(t, sizeof(*t->mac)));
 	/* twice: a closing flow is filed a second time */
 	int err = timer_wheel_init(&t->wheel, WHEEL_SLOTS, 2 * conf->flows, 0);
-	if (err == 0 && (t->bucket == NULL || t->entry == NULL || t->rare == NULL ||
+	if (err == 0 && (t->bucket == NULL || t->entry == NULL ||
+			 t->origin == NULL || t->rare == NULL ||
 			 ((conf->keep_macs || conf->key_mac) && t->mac == NULL)))
 		err = ERR_NOMEM;
 	if (err != 0) {
@@ -489,6 +572,7 @@ void flow_table_free(struct flow_table *t)
 	timer_wheel_fini(&t->wheel);
 	pages_free(t->bucket, bucket_bytes(t));
 	pages_free(t->entry, array_bytes(t, sizeof(*t->entry)));
+	pages_free(t->origin, array_bytes(t, sizeof(*t->origin)));
 	pages_free(t->rare, array_bytes(t, sizeof(*t->rare)));
 	if (t->mac != NULL)
 		pages_free(t->mac, array_bytes(t, sizeof(*t->mac)));
@@ -500,21 +584,21 @@ void flow_table_flush(struct flow_table *t, int64_t clock_ns)
 	/* A full index is emptied at once; a few flows are taken out one by one, since the cost must
 	 * be what is held (a capture may set time back with every packet). */
 	const bool few = t->held < t->buckets / 8;
-	for (uint32_t n = 0; n < t->high && t->held > 0; n++) {
-		if (!(t->entry[n].state & STATE_HELD) ||
-		    !entry_settle(t, n, clock_ns, SETTLE_PACKET))
-			continue;
-		if (few)
-			entry_end(t, n, FLOW_END_FORCED, clock_ns);
-		else
+	for (uint32_t n = 0; n < t->high; n++) {
+		struct entry *e = &t->entry[n];
+		__builtin_prefetch(e + 8, 1);
+		__builtin_prefetch((e + 8)->upper);
+		if (e->state & STATE_HELD && entry_settle(t, n, clock_ns, SETTLE_PACKET)) {
 			record_send(t, n, FLOW_END_FORCED, clock_ns);
+			if (few)
+				table_remove(t, n);
+		}
+		/* no flow is left to inherit a place in the wheel */
+		e->state = 0;
 	}
 	if (!few)
 		pages_clear(t->bucket, bucket_bytes(t));
 	t->held = 0;
-	/* no flow is left to inherit a place in the wheel */
-	for (uint32_t n = 0; n < t->high; n++)
-		t->entry[n].state = 0;
 	t->high = 0;
 	t->free = ENTRY_NONE;
 	t->hand = 0;
@@ -531,14 +615,14 @@ uint64_t flow_table_held(const struct flow_table *t)
 uint64_t flow_table_bytes(const struct flow_table *t)
 {
 	return bucket_bytes(t) + array_bytes(t, sizeof(*t->entry)) +
-	       array_bytes(t, sizeof(*t->rare)) +
+	       array_bytes(t, sizeof(*t->origin)) + array_bytes(t, sizeof(*t->rare)) +
 	       (t->mac != NULL ? array_bytes(t, sizeof(*t->mac)) : 0) +
 	       timer_wheel_bytes(&t->wheel);
 }
 
 uint64_t flow_table_bytes_per_flow(bool keep_macs)
 {
-	return sizeof(struct entry) + sizeof(struct rare) + (keep_macs ? 12 : 0) +
+	return sizeof(struct entry) + sizeof(struct origin) + sizeof(struct rare) + (keep_macs ? 12 : 0) +
 	       (sizeof(struct bucket) + BUCKET_LOAD - 1) / BUCKET_LOAD +
 	       2 * (64 + TIMER_WHEEL_CHUNK - 1) / TIMER_WHEEL_CHUNK;
 }
@@ -550,11 +634,12 @@ static bool is_indexed(const struct flow_table *t, uint32_t number)
 	struct flow_key key;
 	entry_key(t, number, &key);
 	uint64_t hash = flow_key_hash(&key, t->full_key, t->conf.secret);
-	uint32_t b = bucket_of(t, hash);
+	uint32_t b = flow_hash_home(t->buckets, hash);
+	uint16_t tag = flow_hash_tag(hash);
 	for (unsigned probe = 0; probe < PROBE_MAX; probe++, b = bucket_next(t, b)) {
 		const struct bucket *bucket = &t->bucket[b];
 		for (unsigned s = 0; s < BUCKET_SLOTS; s++)
-			if (bucket->tag[s] == tag_of(hash) && bucket->entry[s] == number)
+			if (bucket->tag[s] == tag && bucket->entry[s] == number)
 				return true;
 		if (bucket->passed == 0)
 			return false;

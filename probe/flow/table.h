@@ -5,7 +5,7 @@
  * Share-nothing and sized at start. Three parts:
  *   - buckets of one cache line: tags of the hash and entry numbers, bounded linear probing;
  *   - entries of two cache lines; all that an established IPv4 flow's packet touches is in the
- *     first. Beside them an array of rarer members, and one of MACs only when somebody asks;
+ *     first. Beside them arrays of rarer members, and one of MACs only when somebody asks;
  *   - a timing wheel of deadlines, checked lazily: a packet only writes its time.
  *
  * The table never reads a clock: every packet and every advance brings `now`. Ended records go to
@@ -18,6 +18,7 @@
 #define WEIR_FLOW_TABLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "counters.h"
@@ -29,6 +30,11 @@ struct flow_table;
 
 /* Ticks of the wheel are 2^28 ns, 0.27 s: more often than once a tick a sweep finds nothing. */
 #define FLOW_TICK_SHIFT 28
+
+static inline uint64_t flow_tick(int64_t ns)
+{
+	return (uint64_t)ns >> FLOW_TICK_SHIFT;
+}
 
 /* Most flows of one 5-tuple and interface held at once (METERING.md §5). */
 #define FLOW_SIBLINGS_MAX 8
@@ -54,33 +60,61 @@ struct flow_table_conf {
 	struct flow_sink sink;
 };
 
-/* A decoded packet as the table takes it. */
+/* A packet as the table takes it. Its bytes are still the input's. */
 struct flow_packet {
-	struct packet packet;
-	struct flow_key key;
-	uint64_t hash;         /* flow_key_hash of key */
+	struct flow_key key;   /* as far as its hash goes */
+	uint32_t home;         /* of the hash: flow_index_place */
+	uint16_t tag;
+	uint8_t side;
+	bool answers;          /* ICMP: a flow that it begins is the destination's (flow_key_turns) */
 	int64_t time_ns;       /* its own time */
 	int64_t clock_ns;      /* its arrival: the clock, time_ns <= clock_ns */
-	uint32_t hint;         /* entry that the prefetch saw, or FLOW_HINT_NONE */
+	struct packet_sum sum;
 	uint64_t number;       /* becomes the id of a flow it begins; ids of a table only grow */
+	const uint8_t *macs;   /* destination then source, or NULL */
 	uint32_t ingress;
-	uint8_t side;
+	uint32_t hint;         /* the table's own: entry that the prefetch saw */
 };
 
 /* ERR_NOMEM, ERR_INVAL. */
 int flow_table_new(const struct flow_table_conf *conf, struct flow_table **ret_table);
 void flow_table_free(struct flow_table *table);
 
-#define FLOW_HINT_NONE UINT32_MAX
+/* Where the index is; as long as the table. */
+struct flow_index {
+	const char *bucket;
+	uint32_t buckets;
+};
 
-/* Starts fetching the memory that a packet's update will touch: first the bucket, then, a batch
- * later, the entry, whose number becomes in->hint. Hints only: without them, FLOW_HINT_NONE. */
-void flow_table_prefetch_bucket(const struct flow_table *table, const struct flow_packet *in);
-void flow_table_prefetch_entry(const struct flow_table *table, struct flow_packet *in);
+#define FLOW_BUCKET_BYTES 64
 
-/* Counts a packet in its flow, beginning one if none is held (METERING.md §5, §6). Clocks of
- * successive packets never decrease, except after flow_table_flush. */
-void flow_table_update(struct flow_table *table, const struct flow_packet *in);
+struct flow_index flow_table_index(const struct flow_table *table);
+
+/* Home bucket by multiply and shift, so that their number need not be a power of two. */
+static inline uint32_t flow_hash_home(uint32_t buckets, uint64_t hash)
+{
+	return (uint32_t)(((hash >> 32) * buckets) >> 32);
+}
+
+/* Never 0, which is an empty slot. */
+static inline uint16_t flow_hash_tag(uint64_t hash)
+{
+	return (uint16_t)hash | 1;
+}
+
+/* Tells the packet its place, from the flow_key_hash of its key, and starts fetching the bucket; a
+ * batch of packets or so before its update. */
+static inline void flow_index_place(const struct flow_index *index, uint64_t hash,
+				    struct flow_packet *in)
+{
+	in->home = flow_hash_home(index->buckets, hash);
+	in->tag = flow_hash_tag(hash);
+	__builtin_prefetch(index->bucket + (size_t)in->home * FLOW_BUCKET_BYTES, 1);
+}
+
+/* Counts packets in their flows, beginning those that are not held (METERING.md §5, §6), in turn.
+ * Clocks of successive packets never decrease, except after flow_table_flush. Sets the hints. */
+void flow_table_update(struct flow_table *table, struct flow_packet *in, unsigned n);
 
 /* Lets leave what is due by `clock_ns`. Decides only when a record leaves. */
 void flow_table_advance(struct flow_table *table, int64_t clock_ns);

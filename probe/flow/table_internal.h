@@ -30,6 +30,7 @@ enum entry_state {
 	STATE_CLOSED = 1 << 9,
 	STATE_FILED = 1 << 10,   /* the wheel holds its number; survives its end and is inherited */
 	STATE_FILED_CLOSING = 1 << 11, /* the wheel holds its number with WHEEL_CLOSING as well */
+	STATE_WIDE = 1 << 12,    /* counters have upper bits, in rare */
 	STATE_PLACE = STATE_FILED | STATE_FILED_CLOSING
 };
 
@@ -40,16 +41,21 @@ enum entry_state {
  * A flow. The first line is the 16 bytes that a key of either family shares, and what each packet
  * writes; the second what only IPv6, late packets, ends and records need.
  *
- * Packets and octets have 32 bits here and 16 more in `rare`. Packets count in base 2^32 - 1 with
+ * Packets and octets have 32 bits here and 16 more in `rare` while WIDE. Packets count in base 2^32 - 1 with
  * digits 1 to 2^32 - 1, so that 0 always means none; see entry_packets.
  */
 struct entry {
-	uint32_t addr[2];
-	uint16_t port[2];
-	uint8_t ip_proto;
-	uint8_t meta;
-	uint8_t iface;
-	uint8_t reserved;
+	union {
+		struct {
+			uint32_t addr[2];
+			uint16_t port[2];
+			uint8_t ip_proto;
+			uint8_t meta;
+			uint8_t iface;
+			uint8_t reserved;
+		};
+		uint64_t key_word[2];
+	};
 	/* from here members are per direction: 0 forward, 1 reverse */
 	uint32_t packets[FLOW_DIRS];
 	uint32_t octets[FLOW_DIRS];
@@ -69,15 +75,20 @@ struct entry {
 };
 _Static_assert(sizeof(struct entry) == 128, "an entry is two cache lines");
 
-/* What is seldom read or written. */
-struct rare {
-	int64_t arrival_ns; /* of the last packet, while LATE */
-	uint16_t packets_high[FLOW_DIRS];
-	uint16_t octets_high[FLOW_DIRS];
+/* What only records need, written when the flow begins and when a direction is first heard. */
+struct origin {
 	uint16_t vlan, cvlan;
 	uint16_t ingress[FLOW_DIRS]; /* 0 when it does not fit */
 };
-_Static_assert(sizeof(struct rare) == 24, "three words");
+
+/* What most flows never have: an array whose memory is not even there before somebody writes. Its
+ * members mean something while the flow's state says so. */
+struct rare {
+	int64_t arrival_ns;               /* LATE: of the last packet */
+	uint16_t packets_high[FLOW_DIRS]; /* WIDE */
+	uint16_t octets_high[FLOW_DIRS];
+};
+_Static_assert(sizeof(struct origin) == 8 && sizeof(struct rare) == 16, "words");
 
 #define BUCKET_SLOTS 10
 #define PROBE_MAX    16
@@ -89,7 +100,7 @@ struct bucket {
 	uint16_t reserved;
 	uint32_t entry[BUCKET_SLOTS];
 };
-_Static_assert(sizeof(struct bucket) == 64, "a bucket is a cache line");
+_Static_assert(sizeof(struct bucket) == FLOW_BUCKET_BYTES, "a bucket is a cache line");
 
 /* Slots per entry: at 70 % load nearly every flow sits in its home bucket. */
 #define BUCKET_LOAD 7
@@ -101,6 +112,7 @@ struct flow_table {
 	struct flow_table_conf conf;
 	struct bucket *bucket;
 	struct entry *entry;
+	struct origin *origin;
 	struct rare *rare;
 	uint8_t (*mac)[2][6];  /* by direction, or NULL */
 	bool full_key;         /* the key has more than addresses and ports */
@@ -115,11 +127,6 @@ struct flow_table {
 	int64_t seen_ns;       /* the clock at the last packet or advance */
 	struct timer_wheel wheel;
 };
-
-static inline uint64_t tick_of(int64_t ns)
-{
-	return (uint64_t)ns >> FLOW_TICK_SHIFT;
-}
 
 /* Arrival of the flow's last packet. In order it is the last packet's own time. */
 static inline int64_t entry_arrival(const struct flow_table *t, uint32_t number)
@@ -155,7 +162,17 @@ void entry_file_closing(struct flow_table *t, uint32_t number);
 /* Packets of a direction in the record. */
 static inline uint64_t entry_packets(const struct flow_table *t, uint32_t number, unsigned dir)
 {
-	return (uint64_t)t->rare[number].packets_high[dir] * UINT32_MAX + t->entry[number].packets[dir];
+	const struct entry *e = &t->entry[number];
+	const uint64_t high = e->state & STATE_WIDE ? t->rare[number].packets_high[dir] : 0;
+	return high * UINT32_MAX + e->packets[dir];
+}
+
+/* The same of octets. */
+static inline uint64_t entry_octets(const struct flow_table *t, uint32_t number, unsigned dir)
+{
+	const struct entry *e = &t->entry[number];
+	const uint64_t high = e->state & STATE_WIDE ? t->rare[number].octets_high[dir] : 0;
+	return high << 32 | e->octets[dir];
 }
 
 /* Makes room by ending a flow of little worth. expiry.c */

@@ -97,35 +97,37 @@ struct shot {
 
 static inline void bench_packet_late(struct bench *b, int64_t time, struct shot s)
 {
-	uint8_t src[4] = {10, 0, 0, s.from}, dst[4] = {10, 0, 0, s.to};
+	const uint8_t src[4] = {10, 0, 0, s.from}, dst[4] = {10, 0, 0, s.to};
+	const struct packet packet = {
+		.src = src,
+		.dst = dst,
+		.sport = s.sport,
+		.dport = s.dport,
+		.tcp_flags = s.tcp_flags,
+		.ip_version = 4,
+		.ip_proto = s.proto != 0 ? s.proto : UDP,
+		.flags = s.no_ports ? 0 : PACKET_PORTS,
+	};
 	struct flow_packet in = {
-		.packet = {.src = src,
-			   .dst = dst,
-			   .octets = s.octets != 0 ? s.octets : 100,
-			   .sport = s.sport,
-			   .dport = s.dport,
-			   .tcp_flags = s.tcp_flags,
-			   .vlan = FLOW_VLAN_NONE,
-			   .cvlan = FLOW_VLAN_NONE,
-			   .ip_version = 4,
-			   .ip_proto = s.proto != 0 ? s.proto : UDP,
-			   .tos = s.tos,
-			   .ttl = s.ttl,
-			   .flags = s.no_ports ? 0 : PACKET_PORTS},
+		.sum = {.octets = s.octets != 0 ? s.octets : 100,
+			.tcp_flags = s.tcp_flags,
+			.vlan = FLOW_VLAN_NONE,
+			.cvlan = FLOW_VLAN_NONE,
+			.tos = s.tos,
+			.ttl = s.ttl},
 		.time_ns = time,
 		.number = ++b->number,
 		.ingress = 1,
-		.hint = FLOW_HINT_NONE,
 	};
+	const bool full = (b->key_flags & (KEY_VLAN | KEY_MAC)) != 0;
+	const struct flow_index index = flow_table_index(b->table);
 	if (time > b->clock)
 		b->clock = time;
 	in.clock_ns = b->clock;
-	in.side = (uint8_t)flow_key_make(&in.key, &in.packet, 0, b->key_flags);
-	in.hash = flow_key_hash(&in.key, (b->key_flags & (KEY_VLAN | KEY_MAC)) != 0, &b->secret);
-	/* every other packet as in a batch, so that both ways to a flow are tested */
-	if (b->number & 1)
-		flow_table_prefetch_entry(b->table, &in);
-	flow_table_update(b->table, &in);
+	in.side = (uint8_t)flow_key_make(&in.key, &packet, 0, b->key_flags);
+	in.answers = flow_key_turns(&in.key, &packet, in.side);
+	flow_index_place(&index, flow_key_hash(&in.key, full, &b->secret), &in);
+	flow_table_update(b->table, &in, 1);
 }
 
 static inline void bench_packet(struct bench *b, int64_t time, struct shot s)

@@ -1,0 +1,133 @@
+/*
+ * Plain packets: Ethernet with two tags at most, an IP header without options, extensions or
+ * fragments, TCP or UDP. Nearly all packets are, so they are recognised here without the table of
+ * layers, inline: what the key is made of stays in registers, what is added up goes where the caller
+ * wants it, nothing else is written.
+ *
+ * It only recognises the shape. What is not plain, however slightly, is the loop's (decode.c);
+ * fuzzing checks that both give the same. A single tag and the difference between TCP and UDP cost
+ * no branch, hence the arithmetic: a wrong guess costs as much as all the rest. Headers are read in
+ * words for the same reason; every read lies behind a comparison with what was captured.
+ */
+#ifndef WEIR_DECODE_PLAIN_H
+#define WEIR_DECODE_PLAIN_H
+
+#include "decode/decode_internal.h"
+
+/* What follows an Ethernet header. */
+struct plain_link {
+	const uint8_t *ip;
+	size_t left;        /* bytes captured from there on */
+	unsigned ethertype;
+};
+
+/* What tells a plain packet's flow. Addresses are le32 and le64 of their bytes. */
+struct plain_ends {
+	uint64_t src[2];    /* IPv4: in src[0] */
+	uint64_t dst[2];
+	uint32_t ports;     /* source << 16 | destination */
+	uint8_t ip_proto;
+};
+
+static inline bool is_plain_tag(unsigned ethertype)
+{
+	return (ethertype == ETHERTYPE_VLAN) | (ethertype == ETHERTYPE_QINQ);
+}
+
+/* One tag or none. Not Ethernet, or too short for any header behind it, has ethertype 0. */
+static inline struct plain_link plain_link(const struct raw_packet *raw, struct packet_sum *sum)
+{
+	const uint8_t *tag = raw->data + ETHERNET_SIZE;
+	if (raw->linktype != LINKTYPE_ETHERNET || raw->caplen < ETHERNET_SIZE + VLAN_SIZE)
+		return (struct plain_link){.ethertype = 0};
+	const unsigned tagged = is_plain_tag(be16(raw->data + ETHERNET_TYPE));
+	const size_t size = ETHERNET_SIZE + VLAN_SIZE * tagged;
+	/* without a tag it becomes FLOW_VLAN_NONE */
+	sum->vlan = (uint16_t)((be16(tag) & VLAN_ID_MASK) | (tagged - 1));
+	sum->cvlan = FLOW_VLAN_NONE;
+	return (struct plain_link){
+		.ip = raw->data + size,
+		.left = raw->caplen - size,
+		.ethertype = be16(raw->data + size - sizeof(uint16_t)),
+	};
+}
+_Static_assert(FLOW_VLAN_NONE == UINT16_MAX, "what plain_link makes of no tag");
+
+/* A second tag, where plain_link found one behind the first. */
+static inline void plain_inner_tag(struct plain_link *link, struct packet_sum *sum)
+{
+	if (!is_plain_tag(link->ethertype) || link->left < VLAN_SIZE)
+		return;
+	sum->cvlan = be16(link->ip) & VLAN_ID_MASK;
+	link->ip += VLAN_SIZE;
+	link->left -= VLAN_SIZE;
+	link->ethertype = be16(link->ip - sizeof(uint16_t));
+}
+
+/* Bytes from the IP header on that there must be, a header of `ip_size` bytes included. Not TCP nor
+ * UDP: more than there can be. */
+static inline size_t plain_need(size_t ip_size, uint8_t ip_proto)
+{
+	const uint64_t plain = UINT64_C(1) << IP_PROTO_TCP | UINT64_C(1) << IP_PROTO_UDP;
+	const size_t more = TCP_FLAGS_SIZE - L4_PORTS_SIZE;
+	if (ip_proto > 63 || !(plain >> ip_proto & 1))
+		return SIZE_MAX;
+	return ip_size + L4_PORTS_SIZE + more * (ip_proto == IP_PROTO_TCP);
+}
+
+/* TCP or UDP of which enough is there. */
+static inline void plain_l4(struct plain_ends *ends, struct packet_sum *sum, const uint8_t *header)
+{
+	const unsigned tcp = ends->ip_proto == IP_PROTO_TCP;
+	ends->ports = be32(header);
+	sum->tcp_flags = (uint16_t)(be16(header + TCP_FLAGS * tcp) & TCP_FLAGS_MASK & -tcp);
+}
+
+/* Version to fragment offset are read as one word, and so are the addresses. */
+static inline bool plain_ip4(const struct plain_link *link, struct plain_ends *ret_ends,
+			     struct packet_sum *sum)
+{
+	/* version and header length, "more fragments" and fragment offset */
+	const uint64_t shape_mask = UINT64_C(0xff3f0000000000ff), shape = 0x45;
+	const uint8_t *ip = link->ip;
+	if (link->left < IP4_SIZE)
+		return false;
+	const uint64_t addresses = le64(ip + IP4_SRC);
+	const size_t total = be16(ip + IP4_TOTAL);
+	const size_t size = total < link->left ? total : link->left;
+	if ((le64(ip) & shape_mask) != shape || size < plain_need(IP4_SIZE, ip[IP4_PROTO]))
+		return false;
+	sum->octets = total;
+	sum->tos = ip[IP4_TOS];
+	sum->ttl = ip[IP4_TTL];
+	ret_ends->src[0] = (uint32_t)addresses;
+	ret_ends->dst[0] = addresses >> 32;
+	ret_ends->ip_proto = ip[IP4_PROTO];
+	plain_l4(ret_ends, sum, ip + IP4_SIZE);
+	return true;
+}
+_Static_assert(IP4_FRAG == 6 && IP4_DST == IP4_SRC + 4, "the words of plain_ip4");
+
+static inline bool plain_ip6(const struct plain_link *link, struct plain_ends *ret_ends,
+			     struct packet_sum *sum)
+{
+	const uint8_t *ip = link->ip;
+	if (link->left < IP6_SIZE || ip_version(ip) != 6)
+		return false;
+	const size_t total = IP6_SIZE + be16(ip + IP6_PAYLOAD);
+	const size_t size = total < link->left ? total : link->left;
+	if (size < plain_need(IP6_SIZE, ip[IP6_NEXT]))
+		return false;
+	sum->octets = total;
+	sum->tos = (uint8_t)(be16(ip) >> 4);
+	sum->ttl = ip[IP6_HOPS];
+	ret_ends->src[0] = le64(ip + IP6_SRC);
+	ret_ends->src[1] = le64(ip + IP6_SRC + 8);
+	ret_ends->dst[0] = le64(ip + IP6_DST);
+	ret_ends->dst[1] = le64(ip + IP6_DST + 8);
+	ret_ends->ip_proto = ip[IP6_NEXT];
+	plain_l4(ret_ends, sum, ip + IP6_SIZE);
+	return true;
+}
+
+#endif

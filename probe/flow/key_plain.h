@@ -1,0 +1,115 @@
+/*
+ * Key and hash of a plain packet, inline and without a branch on what packets differ in: the same
+ * bytes that flow_key_make gives (a test compares the two). For keys of addresses, protocol, ports
+ * and interface alone.
+ */
+#ifndef WEIR_FLOW_KEY_PLAIN_H
+#define WEIR_FLOW_KEY_PLAIN_H
+
+#include <stddef.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "decode/plain.h"
+#include "flow/key.h"
+
+static inline uint64_t key_hash_bytes(const void *bytes, size_t n, const struct flow_secret *secret)
+{
+	return XXH3_64bits_withSecret(bytes, n, secret->bytes, FLOW_SECRET_BYTES);
+}
+
+/*
+ * The first 16 bytes of a key are written as two words: a hash that reads words just after they were
+ * written in smaller pieces waits for the store buffer, some 5 ns a packet. `addr` and `port` are
+ * source | destination << half, turned if the source is side 1; `rest` is what follows the ports.
+ */
+static inline void key_put(struct flow_key *key, uint64_t addr, uint32_t port, unsigned side,
+			   uint64_t rest)
+{
+	const unsigned turn = side * 16;
+	key->word[0] = addr << (2 * turn) | addr >> (-(2 * turn) & 63);
+	key->word[1] = (uint32_t)(port << turn | port >> (-turn & 31)) | rest;
+}
+
+/* What follows the ports in word 1. */
+static inline uint64_t key_rest(uint8_t ip_proto, unsigned meta, uint8_t iface)
+{
+	return (uint64_t)ip_proto << 32 | (uint64_t)meta << 40 | (uint64_t)iface << 48;
+}
+_Static_assert(offsetof(struct flow_key, port) == 8 && offsetof(struct flow_key, ip_proto) == 12 &&
+		       offsetof(struct flow_key, meta) == 13 &&
+		       offsetof(struct flow_key, iface) == 14 &&
+		       offsetof(struct flow_key, upper) == 16,
+	       "the words of a key");
+
+/* An end of an IPv4 packet as a number. The order of the ends is that of the sides, side 0 first:
+ * any total order serves, these cost little. */
+static inline uint64_t key_end4(uint64_t addr, uint32_t port)
+{
+	return addr << 16 | port;
+}
+
+/* Is the source of an IPv6 packet side 1? */
+static inline unsigned key_side6(const uint64_t src[2], const uint64_t dst[2], uint32_t ports)
+{
+	const unsigned same0 = src[0] == dst[0], same1 = src[1] == dst[1];
+	return (unsigned)(src[1] > dst[1]) | (same1 & (unsigned)(src[0] > dst[0])) |
+	       (same1 & same0 & (unsigned)(ports >> 16 > (ports & 0xffff)));
+}
+
+static inline unsigned key_twin6(const uint64_t src[2], const uint64_t dst[2], uint32_t ports)
+{
+	return (unsigned)(src[0] == dst[0]) & (unsigned)(src[1] == dst[1]) &
+	       (unsigned)(ports >> 16 == (ports & 0xffff));
+}
+
+/* Keyed hash of an address pair, the same for both directions: flow_share. */
+static inline uint64_t key_share4(uint32_t src, uint32_t dst, const struct flow_secret *secret)
+{
+	const uint64_t pair = src < dst ? src | (uint64_t)dst << 32 : dst | (uint64_t)src << 32;
+	return key_hash_bytes(&pair, sizeof(pair), secret);
+}
+
+static inline uint64_t key_share6(const uint64_t src[2], const uint64_t dst[2],
+				  const struct flow_secret *secret)
+{
+	const uint64_t sum = key_hash_bytes(src, 16, secret) + key_hash_bytes(dst, 16, secret);
+	return key_hash_bytes(&sum, sizeof(sum), secret);
+}
+
+/* The first 16 bytes of the key, or 40 for IPv6; the rest is left as it was. `rest`: key_rest of
+ * what all packets have in common. Return the hash. */
+static inline uint64_t key_plain4(const struct plain_ends *ends, uint64_t rest,
+				  const struct flow_secret *secret, struct flow_key *key,
+				  uint8_t *ret_side)
+{
+	const uint64_t src = key_end4(ends->src[0], ends->ports >> 16);
+	const uint64_t dst = key_end4(ends->dst[0], ends->ports & 0xffff);
+	const unsigned side = src > dst, twin = src == dst;
+	struct flow_key k; /* in registers */
+	key_put(&k, ends->src[0] | ends->dst[0] << 32, ends->ports << 16 | ends->ports >> 16, side,
+		rest | key_rest(ends->ip_proto, KEY_META_TWIN * twin, 0));
+	key->word[0] = k.word[0];
+	key->word[1] = k.word[1];
+	*ret_side = (uint8_t)side;
+	return key_hash_bytes(k.word, sizeof(k.word), secret);
+}
+
+static inline uint64_t key_plain6(const struct plain_ends *ends, uint64_t rest,
+				  const struct flow_secret *secret, struct flow_key *key,
+				  uint8_t *ret_side)
+{
+	const unsigned side = key_side6(ends->src, ends->dst, ends->ports);
+	const unsigned twin = key_twin6(ends->src, ends->dst, ends->ports);
+	key_put(key, ends->src[1] >> 32 | (ends->dst[1] >> 32 << 32),
+		ends->ports << 16 | ends->ports >> 16, side,
+		rest | key_rest(ends->ip_proto, KEY_META_IPV6 | KEY_META_TWIN * twin, 0));
+	memcpy(key->upper[side], ends->src, 12);
+	memcpy(key->upper[side ^ 1], ends->dst, 12);
+	*ret_side = (uint8_t)side;
+	return key_hash_bytes(key, FLOW_KEY_IP6_BYTES, secret);
+}
+
+#endif
