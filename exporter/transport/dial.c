@@ -16,6 +16,7 @@
 
 #include "../url.h"
 #include "err.h"
+#include "own.h"
 #include "resolve.h"
 
 enum {
@@ -35,6 +36,8 @@ struct dial {
 	const struct addrinfo *at; /* the address being tried */
 	struct event *event;	   /* of its socket */
 	int fd;
+	struct own *own;
+	int own_number; /* of the stream last begun, -1 none */
 	char why[160];
 };
 
@@ -122,6 +125,8 @@ static int try_address(struct dial *d)
 	    errno != EINPROGRESS)
 		err = -errno;
 	if (err == 0) {
+		own_drop(d->own, d->own_number);
+		d->own_number = own_add(d->own, d->fd, d->at->ai_addr);
 		d->event = event_new(d->base, d->fd, EV_WRITE, on_socket, d);
 		if (d->event == NULL || event_add(d->event, &patience) != 0)
 			err = ERR_NOMEM;
@@ -206,8 +211,14 @@ int dial_new(struct event_base *base, const struct url_spec *spec, int socktype,
 	d->done = done;
 	d->arg = arg;
 	d->fd = -1;
+	d->own_number = -1;
 	*ret_dial = d;
 	return 0;
+}
+
+void dial_own(struct dial *d, struct own *own)
+{
+	d->own = own;
 }
 
 void dial_begin(struct dial *d)
@@ -233,5 +244,6 @@ void dial_free(struct dial *d)
 	if (d == NULL)
 		return;
 	clean(d);
+	own_drop(d->own, d->own_number);
 	free(d);
 }

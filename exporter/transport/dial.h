@@ -10,6 +10,7 @@
 
 struct dial;
 struct event_base;
+struct own;
 struct url_spec;
 
 /* What came of it: the socket, non-blocking and from now on the callee's, or -1 and why, a text
@@ -19,6 +20,10 @@ typedef void dial_done(void *arg, int fd, const char *why);
 /* For the host, port, source= and dscp= of a spec, which outlives it. ERR_NOMEM. */
 int dial_new(struct event_base *base, const struct url_spec *spec, int socktype, int protocol,
 	     dial_done *done, void *arg, struct dial **ret_dial);
+
+/* Adds each socket that is connected from now on to `own` (may be NULL), and drops the one before.
+ */
+void dial_own(struct dial *d, struct own *own);
 
 /* Begins a try; one at a time. */
 void dial_begin(struct dial *d);

@@ -581,6 +581,7 @@ static int make_parts(struct stream *s, const struct transport_conf *conf)
 		dial_new(conf->base, conf->spec, SOCK_STREAM, IPPROTO_TCP, on_dialled, s, &s->dial);
 	if (err != 0)
 		return err;
+	dial_own(s->dial, conf->own);
 	s->timer = event_new(conf->base, -1, 0, on_timer, s);
 	s->later = event_new(conf->base, -1, 0, on_later, s);
 	s->size = BUFFER_FIRST;

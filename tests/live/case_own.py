@@ -11,6 +11,16 @@ import probe
 PROBE, COLLECTOR, PORT = "10.78.0.1", "10.78.0.2", 9995
 OTHERS = 5
 
+# Takes one stream, and whatever it says.
+STREAM_SINK = """
+import socket
+s = socket.create_server(("%s", %d))
+print("ready", flush=True)
+peer, _ = s.accept()
+while peer.recv(65536):
+    pass
+""" % (COLLECTOR, PORT)
+
 # Receives for ever; prints what came, by source port, when its standard input ends.
 SINK = """
 import collections, json, select, socket, sys
@@ -30,11 +40,11 @@ print(json.dumps(got))
 OTHER = """
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.connect(("%s", %d))
+s.bind(("%s", 0))
 print(s.getsockname()[1])
 for n in range(%d):
-    s.send(b"another exporter")
-""" % (COLLECTOR, PORT, OTHERS)
+    s.sendto(b"another exporter", ("%s", %d))
+""" % (PROBE, OTHERS, COLLECTOR, PORT)
 
 
 class Export(lab.Lab):
@@ -93,6 +103,27 @@ def metered(row, folder):
     lab.check(2 <= seen.get(ours, 0) <= got[str(ours)], "ours metered %s of %s" % (seen, got))
 
 
+def stream(row, folder):
+    """A connection is ours from its first SYN on, and both ways."""
+    with Export() as net:
+        sink = net.collector.popen([sys.executable, "-c", STREAM_SINK], stdout=-1, text=True)
+        try:
+            lab.check(sink.stdout.readline() == "ready\n", "the sink does not start")
+            with probe.Weir(net.probe, row.spec, (*row.options, "-o", "json+tcp://%s:%d" % (COLLECTOR, PORT),
+                                                  "--idle-timeout", "0.5"), folder) as weir:
+                net.probe.run(sys.executable, "-c", OTHER)
+                time.sleep(2)
+                before = net.probe.counters("p1")
+                records, books = weir.stop()
+        finally:
+            sink.kill()
+            sink.wait()
+    tcp = [r for r in records if r["protocolIdentifier"] == 6]
+    lab.check(not tcp, "metered: %s" % tcp)
+    lab.check(books["own_export"] >= 5, "SYN, SYN-ACK, ACK, data and its ACK are five, not %d" % books["own_export"])
+    lab.check(books["own_export"] <= before["rx_packets"] + before["tx_packets"], "%s" % books)
+
+
 def cases(_full):
     return [("own_%s[%s]" % (function.__name__, row.name), functools.partial(function, row))
-            for row in inputs.of_rig("port")[0] for function in (left_out, metered)]
+            for row in inputs.of_rig("port")[0] for function in (left_out, metered, stream)]
