@@ -13,10 +13,25 @@ VERSION  := 0.1.0
 LIBS     := libpcap libevent_core libcbor libconfuse libxxhash zlib libzstd
 PKG       = $(shell pkg-config $(1) $(LIBS) 2>/dev/null)
 
+# Built in where the libraries are there: name of the define, packages, sources.
+optional  = $(if $(shell pkg-config --exists $(2) 2>/dev/null && echo y),\
+              $(eval LIBS += $(2))$(eval WITH += -DWITH_$(1)),$(eval WITHOUT += $(3)))
+$(call optional,XDP,libxdp libbpf,$(wildcard probe/capture/xdp*.c))
+$(call optional,NFQUEUE,libnetfilter_queue libmnl,probe/capture/nfqueue.c)
+$(call optional,NFLOG,libnetfilter_log libmnl,probe/capture/nflog.c)
+ifeq ($(filter libmnl,$(LIBS)),)
+WITHOUT  += probe/capture/nfsock.c
+endif
+
+# What lists them is compiled anew when that changes.
+$(shell mkdir -p $(B) && { echo '$(WITH)' | cmp -s - $(B)/with || echo '$(WITH)' >$(B)/with; })
+$(B)/probe/capture/capture.o $(B)/probe/version.o: $(B)/with
+
 # ---- variants -----------------------------------------------------------------------------------
 WARN     := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
             -Wno-sign-conversion $(WERROR)
-CSTD     := -std=gnu11 -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"' -Iinclude -Icommon -Iprobe -Iexporter
+CSTD     := -std=gnu11 -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"' -Iinclude -Icommon -Iprobe -Iexporter \
+            $(WITH)
 OPT_release := -O2 -g
 OPT_debug   := -Og -g3 -DWEIR_DEBUG
 OPT_asan    := -O1 -g -DWEIR_DEBUG -fsanitize=address -fno-omit-frame-pointer
@@ -32,7 +47,7 @@ CFLAGS   += $(CSTD) $(WARN) $(OPT_$(VARIANT)) -fstack-protector-strong -pthread
 LDFLAGS  += $(filter -fsanitize% --coverage,$(OPT_$(VARIANT))) -pthread
 
 # ---- sources ------------------------------------------------------------------------------------
-SRC      := $(sort $(wildcard common/*.c probe/*.c probe/*/*.c exporter/*.c exporter/*/*.c))
+SRC      := $(filter-out $(WITHOUT),$(sort $(wildcard common/*.c probe/*.c probe/*/*.c exporter/*.c exporter/*/*.c)))
 MAIN     := probe/main.c
 OBJ      := $(patsubst %.c,$(B)/%.o,$(SRC))
 LIBOBJ   := $(filter-out $(B)/probe/main.o,$(OBJ))

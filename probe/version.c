@@ -4,11 +4,16 @@
 #include <cbor.h>
 #include <confuse.h>
 #include <event2/event.h>
+#define PCAP_DONT_INCLUDE_PCAP_BPF_H /* declares what Linux's own header does */
 #include <pcap/pcap.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include "capture.h"
+
+#ifdef WITH_XDP
+#include <bpf/libbpf.h>
+#endif
 
 void version_print(FILE *out)
 {
@@ -16,7 +21,11 @@ void version_print(FILE *out)
 	fprintf(out, "inputs:");
 	for (unsigned i = 0; capture_backends[i] != NULL; i++)
 		fprintf(out, " %s", capture_backends[i]->name);
-	fprintf(out, "\nlibraries: %s, libevent %s, zlib %s, zstd %s, libcbor %d.%d.%d, %s\n",
+	fprintf(out, "\nlibraries: %s, libevent %s, zlib %s, zstd %s, libcbor %d.%d.%d, %s",
 		pcap_lib_version(), event_get_version(), zlibVersion(), ZSTD_versionString(),
 		CBOR_MAJOR_VERSION, CBOR_MINOR_VERSION, CBOR_PATCH_VERSION, confuse_version);
+#ifdef WITH_XDP
+	fprintf(out, ", libbpf %s", libbpf_version_string());
+#endif
+	fprintf(out, "\n");
 }

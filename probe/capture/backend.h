@@ -11,4 +11,9 @@ struct capture {
 extern const struct capture_ops capture_file_ops;
 extern const struct capture_ops capture_pcap_live_ops;
 
+/* Each where its libraries were there when weir was built. */
+extern const struct capture_ops capture_xdp_ops;     /* WITH_XDP */
+extern const struct capture_ops capture_nfqueue_ops; /* WITH_NFQUEUE */
+extern const struct capture_ops capture_nflog_ops;   /* WITH_NFLOG */
+
 #endif

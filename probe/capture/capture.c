@@ -15,6 +15,15 @@
 const struct capture_ops *const capture_backends[] = {
 	&capture_file_ops,
 	&capture_pcap_live_ops,
+#ifdef WITH_XDP
+	&capture_xdp_ops,
+#endif
+#ifdef WITH_NFQUEUE
+	&capture_nfqueue_ops,
+#endif
+#ifdef WITH_NFLOG
+	&capture_nflog_ops,
+#endif
 	NULL,
 };
 

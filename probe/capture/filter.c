@@ -148,6 +148,27 @@ int filter_check(struct filter *filter, uint16_t linktype, bool swapped, char *e
 	return ERR_USAGE;
 }
 
+int filter_open(const char *expression, uint16_t linktype, struct filter **ret_filter, char *errbuf,
+		unsigned errsize)
+{
+	struct filter *filter = NULL;
+	if (expression == NULL || expression[0] == '\0') {
+		*ret_filter = NULL;
+		return 0;
+	}
+	int err = filter_new(expression, &filter);
+	if (err != 0)
+		snprintf(errbuf, errsize, "%s", err_str(err));
+	else
+		err = filter_check(filter, linktype, false, errbuf, errsize);
+	if (err != 0) {
+		filter_free(filter);
+		return err;
+	}
+	*ret_filter = filter;
+	return 0;
+}
+
 /* ---- running ------------------------------------------------------------------------------- */
 
 /* The program for a packet, compiled when it is the first of its kind; NULL when there are too

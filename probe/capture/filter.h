@@ -21,6 +21,11 @@ void filter_free(struct filter *filter);
 int filter_check(struct filter *filter, uint16_t linktype, bool swapped, char *errbuf,
 		 unsigned errsize);
 
+/* The two in one, for an input of one link type: no filter, which is NULL, for an `expression` of
+ * NULL or "". Returns 0, ERR_NOMEM or ERR_USAGE with a line in errbuf. */
+int filter_open(const char *expression, uint16_t linktype, struct filter **ret_filter, char *errbuf,
+		unsigned errsize);
+
 /* Keeps the packets that match, in order and without gaps; returns their number. A link type for
  * which the expression does not compile matches nothing, which is logged once. */
 unsigned filter_keep(struct filter *filter, struct raw_packet *pkts, unsigned n);

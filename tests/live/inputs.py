@@ -15,11 +15,15 @@ import probe
 Input = namedtuple("Input", "name rig spec options needs segments joins bench",
                    defaults=((), None, False, False, True))
 
+QUEUE, GROUP = 5, 7
+
 INPUTS = [
     Input("pcap", "port", "pcap:p1"),
+    Input("xdp", "alone", "xdp:p1", needs="xdp"),
+    Input("xdp-generic", "alone", "xdp:p1,generic", needs="xdp"),
+    Input("nfqueue", "gate", "nfqueue:%d" % QUEUE, needs="nfqueue"),
+    Input("nflog", "gate", "nflog:%d" % GROUP, needs="nflog"),
 ]
-
-QUEUE, GROUP = 5, 7
 
 
 def lacks(row):
@@ -68,10 +72,9 @@ table netdev gate {
 }
 table inet gate {
 	chain pre {
-		type filter hook prerouting priority -300;
+		type filter hook prerouting priority -301;
 		iifname != p1 accept
 		log group %d
-		queue num %d bypass
 	}
 	chain post {
 		type filter hook prerouting priority -299;
@@ -90,7 +93,10 @@ class GateRig(PortRig):
         self.rx.sysctl("net.ipv6.conf.p1.accept_ra=0", "net.ipv6.conf.p1.accept_dad=0",
                        "net.ipv6.conf.p1.addr_gen_mode=1", "net.ipv6.conf.p1.disable_ipv6=0",
                        "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.p1.rp_filter=0")
-        self.rx.nft(GATE_RULES % (GROUP, QUEUE))
+        self.rx.nft(GATE_RULES % GROUP)
+        for program in ("iptables", "ip6tables"):  # nft's own queue statement is in few kernels
+            self.rx.run(program, "-t", "raw", "-A", "PREROUTING", "-i", "p1", "-j", "NFQUEUE",
+                        "--queue-num", str(QUEUE), "--queue-bypass")
 
 
 RIGS = {"port": PortRig, "alone": PortRig, "gate": GateRig}

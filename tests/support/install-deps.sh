@@ -25,6 +25,11 @@ build libconfuse-dev                        configuration file
 build libxxhash-dev                         hashing
 build zlib1g-dev                            gzipped captures
 build libzstd-dev                           zstd captures
+build libxdp-dev                            xdp inputs: sockets
+build libbpf-dev                            xdp inputs: the program at the port
+build libnetfilter-queue-dev                nfqueue inputs
+build libnetfilter-log-dev                  nflog inputs
+build libmnl-dev                            netlink messages of both
 demo  nfdump                                nfcapd and nfdump, a NetFlow and IPFIX collector
 test  libcriterion-dev                      unit tests
 test  tshark                                dissects what weir sends
@@ -54,6 +59,7 @@ test  iproute2                              network namespaces
 test  tcpreplay                             sends captures over live ports
 test  ethtool                               offloads of live ports
 test  nftables                              gateways and mirrors of live tests
+test  iptables                              queues of live tests
 test  softflowd                             a peer of the benchmarks
 test  mandoc                                manual page lint
 test  man-db                                manual page display

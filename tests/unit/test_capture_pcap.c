@@ -327,8 +327,18 @@ static int open_live(const char *spec, char *error)
 
 Test(capture_live, inputs_that_are_not_built_in_are_refused_with_a_cure)
 {
-	static const char *const specs[] = {"ring:eth1", "xdp:eth1", "nfqueue:5", "nflog:5",
-					    "eth1+eth2"};
+	static const char *const specs[] = {
+		"ring:eth1", "eth1+eth2",
+#ifndef WITH_XDP
+		"xdp:eth1",
+#endif
+#ifndef WITH_NFQUEUE
+		"nfqueue:5",
+#endif
+#ifndef WITH_NFLOG
+		"nflog:5",
+#endif
+	};
 	char error[CAPTURE_ERRBUF_SIZE];
 	for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
 		cr_assert_eq(open_live(specs[i], error), ERR_NOTSUP, "%s", specs[i]);
