@@ -1,7 +1,9 @@
-/* The rows of options.def as data, and the search for the name that was meant. */
+/* The rows of options.def as data, and the search for the one that was meant. */
 #include "conf_option.h"
 
 #include <string.h>
+
+#include "nearest.h"
 
 /* The C type that each type's parser writes: a row whose member differs does not compile. */
 #define MEMBER_BOOL	 bool
@@ -56,61 +58,13 @@ const struct conf_option *conf_option_find(const char *name)
 	return NULL;
 }
 
-enum { NAME_MAX_LEN = 31 };
-
-/* Number of single-character edits between two names; names longer than any of ours are far. */
-static unsigned edit_distance(const char *a, const char *b)
-{
-	size_t a_len = strlen(a);
-	size_t b_len = strlen(b);
-	if (a_len > NAME_MAX_LEN || b_len > NAME_MAX_LEN)
-		return NAME_MAX_LEN;
-	unsigned row[NAME_MAX_LEN + 1];
-	for (unsigned j = 0; j <= b_len; j++)
-		row[j] = j;
-	for (unsigned i = 1; i <= a_len; i++) {
-		unsigned diagonal = row[0];
-		row[0] = i;
-		for (unsigned j = 1; j <= b_len; j++) {
-			unsigned best = diagonal + (a[i - 1] != b[j - 1]);
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[b_len];
-}
-
-/* Keeps the nearer of `best` and `candidate`. A prefix of a name counts as near as one edit. */
-static void consider(const char *name, const char *candidate, const char **best,
-		     unsigned *best_dist)
-{
-	unsigned dist = edit_distance(name, candidate);
-	size_t len = strlen(name);
-	if (len >= 3 &&
-	    (strncmp(name, candidate, len) == 0 ||
-	     strncmp(name, candidate, strlen(candidate)) == 0) &&
-	    dist > 1)
-		dist = 1;
-	if (dist < *best_dist) {
-		*best_dist = dist;
-		*best = candidate;
-	}
-}
-
 const char *conf_option_nearest(const char *name, bool commands)
 {
-	/* A third of the name may be wrong (two letters of five, since two changed places are two
-	 * edits), and never more than three letters. */
-	size_t allowed = (strlen(name) + 1) / 3;
-	unsigned best_dist = (unsigned)(allowed > 3 ? 3 : allowed) + 1;
-	const char *best = NULL;
+	struct nearest n;
+	nearest_begin(&n, name);
 	for (unsigned i = 0; i < CONF_OPT_COUNT; i++)
-		consider(name, conf_options[i].name, &best, &best_dist);
+		nearest_consider(&n, conf_options[i].name);
 	for (unsigned i = 0; commands && i < CONF_CMD_COUNT; i++)
-		consider(name, conf_commands[i].name, &best, &best_dist);
-	return best;
+		nearest_consider(&n, conf_commands[i].name);
+	return n.best;
 }
