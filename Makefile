@@ -22,6 +22,10 @@ $(call optional,NFLOG,libnetfilter_log libmnl,probe/capture/nflog.c)
 ifeq ($(filter libmnl,$(LIBS)),)
 WITHOUT  += probe/capture/nfsock.c
 endif
+$(call optional,KAFKA,rdkafka,$(wildcard exporter/transport/kafka*.c))
+ifneq ($(filter -DWITH_KAFKA,$(WITH)),)
+WITHOUT  += exporter/transport/no_kafka.c
+endif
 
 # What lists them is compiled anew when that changes.
 $(shell mkdir -p $(B) && { echo '$(WITH)' | cmp -s - $(B)/with || echo '$(WITH)' >$(B)/with; })

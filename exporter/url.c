@@ -32,6 +32,9 @@
 #define HELD	  (URL_HAS(URL_QUEUE) | URL_HAS(URL_RESEND) | URL_HAS(URL_CONNECT_WAIT))
 #define SESSION	  (URL_HAS(URL_RATE) | HELD | SOCKET)
 #define NAMES	  URL_HAS(URL_NAMES)
+#define KAFKA                                                                                      \
+	(FIELDS | NAMES | URL_HAS(URL_RATE) | URL_HAS(URL_QUEUE) | URL_HAS(URL_CONNECT_WAIT) |     \
+	 URL_HAS(URL_FORMAT) | URL_HAS(URL_ACKS) | URL_HAS(URL_COMPRESSION) | URL_HAS(URL_KAFKA))
 #define SYSLOG                                                                                     \
 	(FIELDS | NAMES | URL_HAS(URL_FACILITY) | URL_HAS(URL_SEVERITY) | URL_HAS(URL_HOSTNAME) |  \
 	 URL_HAS(URL_BOM))
@@ -59,6 +62,9 @@
 
 /* Kept in ns elsewhere: ten years are enough. */
 #define ROTATE_S_MAX (UINT64_C(10) * 366 * 86400)
+
+/* Kafka's own limit. */
+#define TOPIC_MAX 249
 
 /* THE table of outputs. */
 /* clang-format off */
@@ -89,6 +95,10 @@ static const struct scheme schemes[] = {
 	{"syslog", &syslog_format, &udp_transport, URL_HOST, "514",
 	 .options = BIFLOW | UDP | SYSLOG, .biflow = true,
 	 .mtu = MTU_SYSLOG, .rate = RATE_SYSLOG},
+	{"syslog+tcp", &syslog_stream_format, &tcp_transport, URL_HOST, "514",
+	 .options = BIFLOW | SYSLOG | SESSION, .biflow = true},
+	{"kafka", &kafka_format, &kafka_transport, URL_BROKERS, "9092",
+	 .options = BIFLOW | KAFKA, .biflow = true},
 	{"null", &null_format, &null_transport, URL_NOTHING,
 	 .options = BIFLOW, .biflow = true},
 };
@@ -96,7 +106,7 @@ static const struct scheme schemes[] = {
 
 /* Outputs that this version does not have yet. */
 static const char *const later_schemes[] = {
-	"ipfix+tls", "ipfix+dtls", "ipfix+sctp", "json+tls", "syslog+tcp", "syslog+tls", "kafka",
+	"ipfix+tls", "ipfix+dtls", "ipfix+sctp", "json+tls", "syslog+tls",
 };
 
 enum value_kind {
@@ -105,9 +115,11 @@ enum value_kind {
 	VALUE_QUOTED, /* the same, %XX decoded */
 	VALUE_U32,
 	VALUE_U64,
-	VALUE_SIZE,   /* uint64_t bytes */
-	VALUE_CHOICE, /* uint32_t: which of `choices` */
-	VALUE_ROTATE, /* rotate_s or rotate_bytes */
+	VALUE_SIZE,	/* uint64_t bytes */
+	VALUE_CHOICE,	/* uint32_t: which of `choices` */
+	VALUE_WORD,	/* const char *: one of `choices` */
+	VALUE_PROPERTY, /* a name of its own behind the option's prefix */
+	VALUE_ROTATE,	/* rotate_s or rotate_bytes */
 };
 
 struct option {
@@ -130,6 +142,9 @@ static const char *const facility_choices[] = {
 	"cron",	  "authpriv", "ftp",	"ntp",	  "audit",  "alert",  "clock", "local0", "local1",
 	"local2", "local3",   "local4", "local5", "local6", "local7", NULL,
 };
+static const char *const format_choices[] = {"json", "cbor", NULL};
+static const char *const acks_choices[] = {"all", "1", "0", NULL};
+static const char *const compression_choices[] = {"none", "gzip", "snappy", "lz4", "zstd", NULL};
 static const char *const severity_choices[] = {
 	"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug", NULL,
 };
@@ -190,6 +205,12 @@ static const struct option options[URL_OPTION_COUNT] = {
 	[URL_HOSTNAME] = {"hostname", VALUE_TEXT, MEMBER(hostname), 0, 0,
 			  "the name that messages come from"},
 	[URL_BOM] = {"bom", VALUE_YES_NO, MEMBER(bom), 0, 0, "yes or no"},
+	[URL_FORMAT] = {"format", VALUE_CHOICE, MEMBER(format), 0, 0, "json or cbor",
+			format_choices},
+	[URL_ACKS] = {"acks", VALUE_WORD, MEMBER(acks), 0, 0, "all, 1 or 0", acks_choices},
+	[URL_COMPRESSION] = {"compression", VALUE_WORD, MEMBER(compression), 0, 0,
+			     "none, gzip, snappy, lz4 or zstd", compression_choices},
+	[URL_KAFKA] = {"kafka.PROPERTY", VALUE_PROPERTY, 0, 0, 0, "a value"},
 	[URL_DSCP] = {"dscp", VALUE_U32, MEMBER(dscp), 0, 63, "a number from 0 to 63"},
 };
 
@@ -311,6 +332,7 @@ static bool read_value(char *value, const struct option *o, struct url_spec *spe
 	void *member = (char *)spec + o->offset;
 	const char *text = value;
 	uint64_t number = 0;
+	uint32_t choice;
 	switch (o->kind) {
 	case VALUE_YES_NO:
 		if (strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
@@ -319,6 +341,13 @@ static bool read_value(char *value, const struct option *o, struct url_spec *spe
 		return true;
 	case VALUE_CHOICE:
 		return read_choice(text, o, member);
+	case VALUE_WORD:
+		if (!read_choice(text, o, &choice))
+			return false;
+		*(const char **)member = o->choices[choice];
+		return true;
+	case VALUE_PROPERTY:
+		return false; /* read_property's */
 	case VALUE_SIZE:
 		if (!read_size(text, o->max, &number) || number < o->min)
 			return false;
@@ -364,6 +393,22 @@ static int unknown_option(const char *name, const struct scheme *scheme, struct 
 	return ERR_USAGE;
 }
 
+/* kafka.NAME=VALUE: what it means is the library's to say. */
+static int read_property(const char *name, char *value, struct errtext *e, struct url_spec *spec)
+{
+	const char *text;
+	for (unsigned i = 0; i < spec->properties_count; i++)
+		if (strcmp(spec->properties[i].name, name) == 0)
+			return fail(e, ERR_USAGE, "kafka.%s is given twice", name);
+	if (spec->properties_count == URL_PROPERTIES_MAX)
+		return fail(e, ERR_USAGE, "more than %d properties", URL_PROPERTIES_MAX);
+	if (!read_quoted(value, &text))
+		return fail(e, ERR_USAGE, "kafka.%s wants a value, with %%25 for %% and %%26 for &",
+			    name);
+	spec->properties[spec->properties_count++] = (struct url_property){name, text};
+	return 0;
+}
+
 /* One "name=value"; `pair` is cut at the '='. */
 static int read_option(char *pair, struct errtext *e, struct url_spec *spec)
 {
@@ -371,6 +416,8 @@ static int read_option(char *pair, struct errtext *e, struct url_spec *spec)
 	if (value == NULL)
 		return fail(e, ERR_USAGE, "option \"%s\" has no value, write name=value", pair);
 	*value++ = '\0';
+	if ((spec->scheme->options & URL_HAS(URL_KAFKA)) && strncmp(pair, "kafka.", 6) == 0)
+		return read_property(pair + 6, value, e, spec);
 	for (unsigned i = 0; i < URL_OPTION_COUNT; i++) {
 		const struct option *o = &options[i];
 		if (strcmp(pair, o->name) != 0 || !(spec->scheme->options & URL_HAS(i)))
@@ -473,6 +520,67 @@ static int read_host(char *rest, struct errtext *e, struct url_spec *spec)
 	return 0;
 }
 
+/* One of "host", "host:port", "[v6]:port" between commas. */
+static bool broker_is_right(char *broker)
+{
+	char *port = broker;
+	if (*broker == '[') {
+		port = strchr(broker, ']');
+		if (port == NULL)
+			return false;
+		port++;
+		if (*port != '\0' && *port != ':')
+			return false;
+	}
+	const char *colon = strchr(port, ':');
+	return *broker != '\0' && colon != broker && (colon == NULL || port_is_right(colon + 1));
+}
+
+static bool brokers_are_right(const char *brokers)
+{
+	char *list = strdup(brokers);
+	char *rest = list;
+	bool right = list != NULL;
+	for (char *one = strsep(&rest, ","); right && one != NULL; one = strsep(&rest, ","))
+		right = broker_is_right(one);
+	free(list);
+	return right;
+}
+
+/* Names that a broker takes. */
+static bool topic_is_right(const char *topic)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789._-";
+	size_t n = strlen(topic);
+	return n >= 1 && n <= TOPIC_MAX && strspn(topic, allowed) == n && strcmp(topic, ".") != 0 &&
+	       strcmp(topic, "..") != 0;
+}
+
+/* "//broker,broker/topic" */
+static int read_brokers(char *rest, struct errtext *e, struct url_spec *spec)
+{
+	const char *name = spec->scheme->name;
+	char *topic = strncmp(rest, "//", 2) == 0 ? strchr(rest + 2, '/') : NULL;
+	if (topic == NULL)
+		return fail(e, ERR_USAGE, "%s wants %s://host:port,host:port/topic", name, name);
+	*topic++ = '\0';
+	int err = 0;
+	if (!brokers_are_right(rest + 2))
+		err = fail(e, ERR_USAGE,
+			   "brokers \"%s\" are wrong, write host:port with commas between and IPv6 "
+			   "addresses in brackets",
+			   rest + 2);
+	if (!topic_is_right(topic))
+		err = fail(e, ERR_USAGE,
+			   "topic \"%s\" is wrong, it wants 1 to %d letters, digits, dots, "
+			   "underscores and hyphens",
+			   topic, TOPIC_MAX);
+	spec->host = rest + 2;
+	spec->topic = topic;
+	return err;
+}
+
 /* "//" begins a host, and a file has none. */
 static int host_of_file(const char *rest, const char *name, struct errtext *e)
 {
@@ -506,6 +614,8 @@ static int read_address(char *rest, struct errtext *e, struct url_spec *spec)
 	switch (spec->scheme->address) {
 	case URL_HOST:
 		return read_host(rest, e, spec);
+	case URL_BROKERS:
+		return read_brokers(rest, e, spec);
 	case URL_PATH:
 		return read_path(rest, e, spec);
 	case URL_NOTHING:
@@ -550,6 +660,8 @@ static void take_defaults(struct url_spec *spec)
 	spec->spool_bytes = SPOOL_SIZE_DEFAULT;
 	spec->spool_rate = SPOOL_RATE_DEFAULT;
 	spec->verify = true;
+	spec->acks = "all";
+	spec->compression = "none";
 	spec->facility = FACILITY_DEFAULT;
 	spec->severity = SEVERITY_DEFAULT;
 }

@@ -41,6 +41,10 @@ enum url_option {
 	URL_SEVERITY,
 	URL_HOSTNAME,
 	URL_BOM,
+	URL_FORMAT,
+	URL_ACKS,
+	URL_COMPRESSION,
+	URL_KAFKA, /* kafka.PROPERTY */
 	URL_OPTION_COUNT
 };
 
@@ -50,12 +54,27 @@ enum url_address {
 	URL_NOTHING, /* null: */
 	URL_PATH,    /* scheme:PATH */
 	URL_HOST,    /* scheme://host:port */
+	URL_BROKERS, /* scheme://host:port,host:port/topic */
 };
 
 enum url_names {
 	NAMES_IANA,
 	NAMES_ECS,
 };
+
+/* What a Kafka message carries. */
+enum url_format {
+	FORMAT_JSON,
+	FORMAT_CBOR,
+};
+
+/* A property of librdkafka. */
+struct url_property {
+	const char *name;
+	const char *value;
+};
+
+#define URL_PROPERTIES_MAX 64
 
 enum url_tls_version {
 	TLS_1_2,
@@ -113,6 +132,13 @@ struct url_spec {
 	uint32_t severity;
 	const char *hostname; /* NULL: the machine's */
 	bool bom;
+	/* Kafka; `host` holds the brokers, commas between them */
+	const char *topic;
+	uint32_t format;  /* enum url_format */
+	const char *acks; /* words of librdkafka */
+	const char *compression;
+	unsigned properties_count;
+	struct url_property properties[URL_PROPERTIES_MAX];
 	/* sockets */
 	const char *source;    /* address to send from; NULL: the system's choice */
 	uint32_t dscp;	       /* 0 to 63 */

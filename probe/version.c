@@ -14,6 +14,9 @@
 #ifdef WITH_XDP
 #include <bpf/libbpf.h>
 #endif
+#ifdef WITH_KAFKA
+#include <librdkafka/rdkafka.h>
+#endif
 
 void version_print(FILE *out)
 {
@@ -27,5 +30,9 @@ void version_print(FILE *out)
 #ifdef WITH_XDP
 	fprintf(out, ", libbpf %s", libbpf_version_string());
 #endif
-	fprintf(out, "\n");
+#ifdef WITH_KAFKA
+	fprintf(out, ", librdkafka %s\n", rd_kafka_version_str());
+#else
+	fprintf(out, "\nwithout: librdkafka (kafka://)\n");
+#endif
 }

@@ -94,6 +94,7 @@ extern const struct format_ops cbor_format;
 extern const struct format_ops table_format;
 extern const struct format_ops syslog_format;	     /* a message a datagram */
 extern const struct format_ops syslog_stream_format; /* with its length before each */
+extern const struct format_ops kafka_format;
 extern const struct format_ops null_format;
 
 #endif

@@ -129,6 +129,7 @@ struct transport_ops {
 extern const struct transport_ops tcp_transport;
 extern const struct transport_ops udp_transport;
 extern const struct transport_ops file_transport;
+extern const struct transport_ops kafka_transport;
 extern const struct transport_ops null_transport;
 
 #endif

@@ -50,6 +50,15 @@ def syslog_over_udp(bench, name, pcap):
         compare(lines, collector.wait(len(lines)), books, socket.gethostname())
 
 
+@each(*[(name, pcap) for name in syslogd.COLLECTORS for pcap in CAPTURES])
+def syslog_over_tcp(bench, name, pcap):
+    with syslogd.COLLECTORS[name](bench, "tcp") as collector:
+        lines, books = export(bench, pcap, "syslog+tcp://%s:%d" % (tools.LOOPBACK, collector.port))
+        messages = collector.wait(len(lines))
+    compare(lines, messages, books, socket.gethostname())
+    records.same_value([json.loads(m.text) for m in messages], [json.loads(line) for line in lines], "order")
+
+
 @each(*syslogd.COLLECTORS)
 def syslog_facility_severity_and_hostname(bench, name):
     with syslogd.COLLECTORS[name](bench, "udp") as collector:

@@ -30,6 +30,7 @@ build libbpf-dev                            xdp inputs: the program at the port
 build libnetfilter-queue-dev                nfqueue inputs
 build libnetfilter-log-dev                  nflog inputs
 build libmnl-dev                            netlink messages of both
+build librdkafka-dev                        Kafka output
 demo  nfdump                                nfcapd and nfdump, a NetFlow and IPFIX collector
 test  libcriterion-dev                      unit tests
 test  tshark                                dissects what weir sends
@@ -46,6 +47,7 @@ test  libnet1                               syslog-ng stands on it
 test  libpcre3                              syslog-ng stands on it
 test  libjson-c5                            syslog-ng stands on it
 test  libwrap0                              syslog-ng stands on it
+test  kcat                                  Kafka consumer
 test  openssl                               keys and certificates, DTLS peer
 test  libfixbuf-dev                         IPFIX library of other people
 test  clang                                 fuzzing and analysis

@@ -91,6 +91,47 @@ Test(syslog_format, byte_order_mark_only_where_asked_for)
 	sink_close(s, enc);
 }
 
+/* RFC 6587 §3.4.1: MSG-LEN SP SYSLOG-MSG. */
+Test(syslog_format, on_a_stream_each_has_its_length_before_it)
+{
+	enc = sink_open(&s, "syslog+tcp://h?hostname=h&" FIELDS_OF_BODY, NULL);
+	struct flow_record r = record_udp4();
+	/* 7 + 27 + 18, and 54 of JSON */
+	expect_text(&r, "105 <134>1 2023-11-14T22:13:20.000000Z h weir - flow - " BODY);
+	sink_close(s, enc);
+}
+
+Test(syslog_format, length_may_have_two_to_four_digits)
+{
+	struct flow_record r = record_udp4_answered();
+	enc = sink_open(&s, "syslog+tcp://h?hostname=h&fields=vlanId", NULL);
+	expect_text(&r, "53 <134>1 2023-11-14T22:13:20.000000Z h weir - flow - {}");
+	sink_close(s, enc);
+
+	char host[256], url[512], want[1024];
+	memset(host, 'x', 255);
+	host[255] = '\0';
+	snprintf(url, sizeof(url), "syslog+tcp://h?hostname=%s&bom=yes&" FIELDS_OF_BODY, host);
+	snprintf(want, sizeof(want),
+		 "362 <134>1 2023-11-14T22:13:20.000000Z %s weir - flow - \xef\xbb\xbf" BODY, host);
+	enc = sink_open(&s, url, NULL);
+	expect_text(&r, want);
+	sink_close(s, enc);
+
+	/* All default fields and a long name: the length is what follows it, whatever that is. */
+	snprintf(url, sizeof(url), "syslog+tcp://h?hostname=%s", host);
+	enc = sink_open(&s, url, NULL);
+	enc->ops->record(enc, &r, (struct pkt_time){T0});
+	unsigned len = 0;
+	int digits = 0;
+	s->out[s->len] = '\0';
+	cr_assert_eq(sscanf((const char *)s->out, "%u %n<134>1 ", &len, &digits), 1);
+	cr_expect_eq(digits, 5);
+	cr_expect_geq(len, 1000);
+	cr_expect_eq(len + 5, s->len);
+	sink_close(s, enc);
+}
+
 Test(syslog_format, datagram_that_would_not_fit_is_counted)
 {
 	/* 208 - 28 bytes for a message */

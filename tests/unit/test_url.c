@@ -87,6 +87,20 @@ Test(url, options_reach_their_members)
 }
 
 /* An & beside a blank belongs to the value; %XX is decoded, + is not. */
+Test(url, kafka_properties_keep_their_order_and_are_quoted)
+{
+	cr_assert_eq(parse("kafka://a:1,[::1]:2,c/t.x?kafka.b.c=1%26%25=2&kafka.a=x&acks=0"), 0,
+		     "%s", text);
+	cr_expect_str_eq(spec.host, "a:1,[::1]:2,c");
+	cr_expect_str_eq(spec.topic, "t.x");
+	cr_expect_str_eq(spec.acks, "0");
+	cr_assert_eq(spec.properties_count, 2);
+	cr_expect_str_eq(spec.properties[0].name, "b.c");
+	cr_expect_str_eq(spec.properties[0].value, "1&%=2");
+	cr_expect_str_eq(spec.properties[1].name, "a");
+	url_spec_fini(&spec);
+}
+
 Test(url, filters_are_quoted)
 {
 	static const struct {
@@ -137,7 +151,14 @@ static const struct {
 } refused[] = {
 	{"json", "no scheme"},
 	{"xml:-", "no output \"xml\""},
-	{"kafka://b/t", "not supported by this version"},
+	{"kafka://b:9092", "kafka wants kafka://host:port,host:port/topic"},
+	{"kafka://b:9092,/t", "write host:port with commas between"},
+	{"kafka://::1/t", "IPv6 addresses in brackets"},
+	{"kafka://b/a/b", "topic \"a/b\" is wrong"},
+	{"kafka://b/t?acks=2", "acks wants all, 1 or 0"},
+	{"kafka://b/t?kafka.a=1&kafka.a=2", "kafka.a is given twice"},
+	{"kafka://b/t?kafka.a=", "kafka.a wants a value"},
+	{"kafka://b/t?kafka.a=1%", "%25 for %"},
 	{"ipfix+tls://h", "not supported by this version"},
 	{"json:", "json:PATH"},
 	{"null:x", "takes no address"},
@@ -156,7 +177,8 @@ static const struct {
 	{"ipfix://h:0", "1 to 65535"},
 	{"ipfix://h:65536", "1 to 65535"},
 	{"ipfix://h:12x", "1 to 65535"},
-	{"json:-?colour=red", "no option \"colour\", it takes biflow, filter, sample, fields, names, rotate"},
+	{"json:-?colour=red",
+	 "no option \"colour\", it takes biflow, filter, sample, fields, names, rotate"},
 	{"ipfix://h?anonymise=addresses", "\"anonymise\" is not supported"},
 	{"json:-?biflow", "name=value"},
 	{"json:-?biflow=maybe", "yes or no"},
