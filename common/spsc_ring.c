@@ -9,36 +9,20 @@
  */
 #include "spsc_ring.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "err.h"
-
-#define CACHE_LINE 64
-
-struct spsc_ring {
-	/* written by the producer */
-	_Alignas(CACHE_LINE) _Atomic uint32_t tail; /* slots committed */
-	uint32_t head_seen;			    /* producer's copy of head */
-	/* written by the consumer */
-	_Alignas(CACHE_LINE) _Atomic uint32_t head; /* slots released */
-	uint32_t tail_seen;			    /* consumer's copy of tail */
-	/* constant */
-	_Alignas(CACHE_LINE) uint32_t slots;
-	size_t stride;
-	unsigned char *mem;
-};
 
 int spsc_ring_new(unsigned slots, size_t slot_size, struct spsc_ring **ret_ring)
 {
 	if (slots == 0 || (slots & (slots - 1)) != 0 || slot_size == 0)
 		return ERR_INVAL;
-	struct spsc_ring *ring = aligned_alloc(CACHE_LINE, sizeof(*ring));
+	struct spsc_ring *ring = aligned_alloc(SPSC_RING_LINE, sizeof(*ring));
 	if (ring == NULL)
 		return ERR_NOMEM;
 	*ring = (struct spsc_ring){.slots = slots};
-	ring->stride = (slot_size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-	ring->mem = aligned_alloc(CACHE_LINE, ring->stride * slots);
+	ring->stride = (slot_size + SPSC_RING_LINE - 1) / SPSC_RING_LINE * SPSC_RING_LINE;
+	ring->mem = aligned_alloc(SPSC_RING_LINE, ring->stride * slots);
 	if (ring->mem == NULL) {
 		free(ring);
 		return ERR_NOMEM;
@@ -53,33 +37,6 @@ void spsc_ring_free(struct spsc_ring *ring)
 		return;
 	free(ring->mem);
 	free(ring);
-}
-
-static void *slot(const struct spsc_ring *ring, uint32_t index)
-{
-	return ring->mem + (size_t)(index & (ring->slots - 1)) * ring->stride;
-}
-
-void *spsc_ring_reserve(struct spsc_ring *ring)
-{
-	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
-	if (tail - ring->head_seen == ring->slots) {
-		ring->head_seen = atomic_load_explicit(&ring->head, memory_order_acquire);
-		if (tail - ring->head_seen == ring->slots)
-			return NULL;
-	}
-	return slot(ring, tail);
-}
-
-void spsc_ring_commit(struct spsc_ring *ring)
-{
-	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
-	atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
-}
-
-uint32_t spsc_ring_committed(const struct spsc_ring *ring)
-{
-	return atomic_load_explicit(&ring->tail, memory_order_relaxed);
 }
 
 uint32_t spsc_ring_used(struct spsc_ring *ring)
@@ -105,7 +62,7 @@ unsigned spsc_ring_peek(struct spsc_ring *ring, unsigned max, void **ret_first)
 		n = to_end;
 	if (n > max)
 		n = max;
-	*ret_first = slot(ring, head);
+	*ret_first = spsc_ring_slot(ring, head);
 	return n;
 }
 

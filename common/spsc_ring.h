@@ -6,11 +6,26 @@
 #ifndef WEIR_SPSC_RING_H
 #define WEIR_SPSC_RING_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct spsc_ring;
+#define SPSC_RING_LINE 64 /* bytes of a cache line */
+
+/* Open for the sake of what is inline below; nobody else looks inside. */
+struct spsc_ring {
+	/* written by the producer */
+	_Alignas(SPSC_RING_LINE) _Atomic uint32_t tail; /* slots committed */
+	uint32_t head_seen;				/* producer's copy of head */
+	/* written by the consumer */
+	_Alignas(SPSC_RING_LINE) _Atomic uint32_t head; /* slots released */
+	uint32_t tail_seen;				/* consumer's copy of tail */
+	/* constant */
+	_Alignas(SPSC_RING_LINE) uint32_t slots;
+	size_t stride;
+	unsigned char *mem;
+};
 
 /* A ring of `slots` (a power of two) slots of `slot_size` bytes, each on a cache line of its own.
  * 0, ERR_INVAL or ERR_NOMEM. */
@@ -19,12 +34,31 @@ void spsc_ring_free(struct spsc_ring *ring);
 
 /* ---- producer ---- */
 
+static inline void *spsc_ring_slot(const struct spsc_ring *ring, uint32_t index)
+{
+	return ring->mem + (size_t)(index & (ring->slots - 1)) * ring->stride;
+}
+
 /* The next slot to fill, or NULL when the ring is full. The same one until committed. */
-void *spsc_ring_reserve(struct spsc_ring *ring);
-/* Hands the reserved slot over. */
-void spsc_ring_commit(struct spsc_ring *ring);
-/* Slots filled so far; wraps. */
-uint32_t spsc_ring_committed(const struct spsc_ring *ring);
+static inline void *spsc_ring_reserve(struct spsc_ring *ring)
+{
+	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+	if (tail - ring->head_seen == ring->slots) {
+		ring->head_seen = atomic_load_explicit(&ring->head, memory_order_acquire);
+		if (tail - ring->head_seen == ring->slots)
+			return NULL;
+	}
+	return spsc_ring_slot(ring, tail);
+}
+
+/* Hands the reserved slot over; the number of slots filled so far, which wraps. */
+static inline uint32_t spsc_ring_commit(struct spsc_ring *ring)
+{
+	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed) + 1;
+	atomic_store_explicit(&ring->tail, tail, memory_order_release);
+	return tail;
+}
+
 /* Slots the consumer has not released, sequentially consistent: for "say I wait, then look once
  * more". By the time it is read it can only have become less. */
 uint32_t spsc_ring_used(struct spsc_ring *ring);

@@ -105,7 +105,8 @@ static void wake_if_sleeping(struct export_queue *q)
 		signal_fd(x->wake_fd);
 }
 
-static void wait_for_room(struct export_queue *q)
+/* Apart from what is done for every record, as is the next. */
+static __attribute__((noinline)) union export_item *wait_for_room(struct export_queue *q)
 {
 	while (spsc_ring_used(q->ring) == QUEUE_SLOTS) {
 		atomic_store(&q->waiting, true);
@@ -114,25 +115,30 @@ static void wait_for_room(struct export_queue *q)
 			wait_fd(q->room_fd);
 	}
 	atomic_store(&q->waiting, false);
+	return spsc_ring_reserve(q->ring);
+}
+
+static __attribute__((noinline)) void look_at_sleeper(struct export_queue *q, bool end)
+{
+	if (end || spsc_ring_used(q->ring) >= WAKE_AT)
+		wake_if_sleeping(q);
 }
 
 union export_item *export_queue_reserve(struct export_queue *q)
 {
-	q->reserved = spsc_ring_reserve(q->ring);
-	if (q->reserved == NULL && q->exporter->conf.replay) {
-		wait_for_room(q);
-		q->reserved = spsc_ring_reserve(q->ring);
-	}
-	return q->reserved;
+	union export_item *item = spsc_ring_reserve(q->ring);
+	if (item == NULL && q->exporter->conf.replay)
+		item = wait_for_room(q);
+	q->reserved = item;
+	return item;
 }
 
 void export_queue_commit(struct export_queue *q)
 {
 	bool end = q->reserved->kind == EXPORT_END;
-	spsc_ring_commit(q->ring);
-	bool look = (spsc_ring_committed(q->ring) & (WAKE_CHECK - 1)) == 0;
-	if (end || (look && spsc_ring_used(q->ring) >= WAKE_AT))
-		wake_if_sleeping(q);
+	bool look = (spsc_ring_commit(q->ring) & (WAKE_CHECK - 1)) == 0;
+	if (end || look)
+		look_at_sleeper(q, end);
 }
 
 void export_queue_flush(struct export_queue *q)
@@ -195,10 +201,8 @@ static void give_clock(struct exporter *x)
 static void take_record(struct exporter *x, struct export_queue *q, const struct flow_record *r)
 {
 	see_clock(x, q, r->clock);
-	for (unsigned i = 0; i < x->conf.outputs_count; i++) {
-		output_clock(x->outputs[i], x->now);
+	for (unsigned i = 0; i < x->conf.outputs_count; i++)
 		output_record(x->outputs[i], r, x->now);
-	}
 }
 
 static void take_tick(struct exporter *x, struct export_queue *q, const struct export_tick *tick)

@@ -37,10 +37,9 @@ int policy_open(const struct url_spec *spec, const struct exporter_conf *run, st
 	return 0;
 }
 
-bool policy_is_plain_split(const struct policy *p)
+bool policy_takes_all(const struct policy *p)
 {
-	return p->direction == DIRECTION_SPLIT && p->filter == NULL &&
-	       p->sample_below == UINT64_MAX;
+	return p->filter == NULL && p->sample_below == UINT64_MAX;
 }
 
 void policy_close(struct policy *p)

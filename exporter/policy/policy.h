@@ -33,8 +33,8 @@ int policy_open(const struct url_spec *spec, const struct exporter_conf *run, st
 void policy_apply(const struct policy *policy, const struct flow_record *r,
 		  struct output_counters *counters, struct direction_view *view);
 
-/* Each half of a biflow that has packets is a record, and none is left out. */
-bool policy_is_plain_split(const struct policy *policy);
+/* Is no record left out? */
+bool policy_takes_all(const struct policy *policy);
 
 /* Does a decision depend on this element? */
 bool policy_wants(const struct policy *policy, struct field_ref ref);

@@ -15,13 +15,15 @@ static struct spsc_ring *ring_new(void)
 	return ring;
 }
 
+static uint32_t committed; /* as the last commit told */
+
 static bool put(struct spsc_ring *ring, uint64_t v)
 {
 	uint64_t *slot = spsc_ring_reserve(ring);
 	if (slot == NULL)
 		return false;
 	*slot = v;
-	spsc_ring_commit(ring);
+	committed = spsc_ring_commit(ring);
 	return true;
 }
 
@@ -88,7 +90,7 @@ static void check(struct spsc_ring *ring, uint64_t in, uint64_t out)
 {
 	cr_assert_eq(spsc_ring_pending(ring), in - out);
 	cr_assert_eq(spsc_ring_used(ring), in - out);
-	cr_assert_eq(spsc_ring_committed(ring), (uint32_t)in);
+	cr_assert_eq(committed, (uint32_t)in);
 	cr_assert_leq(in - out, SLOTS);
 }
 
