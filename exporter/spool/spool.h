@@ -41,7 +41,7 @@ struct spool_stats {
 	uint64_t corrupt;     /* lost to damage on disk, known once the reader has passed them */
 	uint64_t depth;	      /* not acknowledged yet, corrupt ones not yet passed included */
 	uint64_t depth_bytes; /* of all files */
-	int64_t oldest_ns;    /* clock of the oldest that is not acknowledged; 0: none, or unknown */
+	int64_t oldest_ns; /* clock of the oldest that is not acknowledged; 0: none, or unknown */
 };
 
 /* Opens or makes the directory, locks it, finds what is there and cuts a torn end off. With the
