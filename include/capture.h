@@ -26,6 +26,7 @@ struct capture_team {
 	unsigned workers; /* handles that read the input together, at least 1 */
 	atomic_int group; /* the kernel's name for the team (fanout group), set by whoever opens first;
 	                   * CAPTURE_NO_GROUP before */
+	atomic_int tally_group; /* the same of the sockets that only count, where the kernel samples */
 	uint32_t key;     /* random, the same for all handles: seeds the hash that divides packets */
 };
 #define CAPTURE_NO_GROUP (-1)
@@ -44,6 +45,7 @@ struct capture_conf {
 	unsigned worker;           /* this handle's place in the team, from 0 */
 	uint32_t random_n;         /* take 1/N of the packets at random, where the input can do so itself
 	                            * (then capture_stats.sampled); 0 = all */
+	uint64_t ring_size;        /* bytes between the kernel and a worker; 0 = default */
 	bool nowait;               /* `next` does not wait: the caller polls `fd` */
 };
 
@@ -62,6 +64,7 @@ struct capture_stats {
 	uint64_t drops[CAPTURE_DROP_COUNT]; /* lost, as far as this handle is told; what the port's own
 	                      * counters say is added by the main thread (probe/port.c) */
 	uint64_t unsampled;  /* packets the input left out by random_n; not in `received` */
+	uint64_t merged;     /* super-packets that were counted as one packet each, not being understood */
 	bool sampled;        /* random_n is heeded: the caller must not sample again */
 	bool gone;           /* the interface is not there or down; it is waited for */
 	uint64_t bytes_read; /* file: bytes of the file consumed (compressed bytes where compressed) */

@@ -88,6 +88,7 @@ struct conf {
 	uint64_t flows;
 	uint64_t memory;           /* bytes; 0 = `flows` decides */
 	uint64_t workers;          /* 0 = choose */
+	uint64_t ring_size;        /* bytes, each live worker */
 	uint64_t seed;
 	double speed;
 	enum stats_format stats;

@@ -84,10 +84,12 @@ static int form_teams(struct probe *p)
 		input->first_worker = p->opened_count;
 		input->team.workers = capture_workers(input->spec, (unsigned)p->conf->workers);
 		atomic_init(&input->team.group, CAPTURE_NO_GROUP);
+		atomic_init(&input->team.tally_group, CAPTURE_NO_GROUP);
 		if (getrandom(&input->team.key, sizeof(input->team.key), 0) < 0)
 			return -errno;
 		if (p->conf->workers > input->team.workers)
-			log_warnx("startup", "workers=%u are of use to this input, no more: input=%s",
+			log_warnx("startup",
+				  "workers=%u are of use to this input, no more: input=%s",
 				  input->team.workers, input->spec);
 		p->opened_count += input->team.workers;
 	}
@@ -112,6 +114,7 @@ static int open_team(struct probe *p, unsigned number)
 		.live = true,
 		.stop = &p->stop.asked,
 		.team = &input->team,
+		.ring_size = p->conf->ring_size,
 		.random_n = random_n(p->conf),
 	};
 	for (; conf.worker < input->team.workers; conf.worker++) {
@@ -139,7 +142,8 @@ static int name_interfaces(struct probe *p, const char *spec)
 		char *copy = strdup(name);
 		if (copy == NULL)
 			return ERR_NOMEM;
-		p->ifaces[p->ifaces_count++] = (struct exporter_iface){.index = index, .name = copy};
+		p->ifaces[p->ifaces_count++] =
+			(struct exporter_iface){.index = index, .name = copy};
 	}
 	return 0;
 }
@@ -181,9 +185,6 @@ int inputs_let_in(struct probe *p)
 {
 	for (unsigned i = 0; p->live && i < p->opened_count; i++)
 		capture_start(p->opened[i]);
-	for (unsigned i = 0; i < p->inputs_count; i++)
-		log_info("startup", "watching input=%s workers=%u", p->inputs[i].spec,
-			 p->inputs[i].team.workers);
 	return 0;
 }
 

@@ -8,7 +8,7 @@
 int inputs_start(struct probe *probe);
 void inputs_stop(struct probe *probe);
 
-/* Live: lets packets in and says so, right before the workers start. Returns 0. */
+/* Live: lets packets in, right before the workers start. Returns 0. */
 int inputs_let_in(struct probe *probe);
 
 /* How many workers the run has. After inputs_start. */

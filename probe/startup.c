@@ -191,8 +191,9 @@ static void workers_free(struct probe *p)
 /* From here on packets are taken: who starts a probe and then traffic waits for these lines. */
 static void say_watching(const struct probe *p)
 {
-	for (unsigned i = 0; p->live && i < p->conf->inputs.count; i++)
-		log_info("capture", "watching input=%s", p->conf->inputs.item[i]);
+	for (unsigned i = 0; i < p->inputs_count; i++)
+		log_info("capture", "watching input=%s workers=%u", p->inputs[i].spec,
+			 p->inputs[i].team.workers);
 }
 
 static int workers_start(struct probe *p)

@@ -8,7 +8,11 @@ struct capture {
 	const struct capture_ops *ops;
 };
 
+/* Is it an interface that ring: can read? */
+bool ring_suits(const char *name);
+
 extern const struct capture_ops capture_file_ops;
+extern const struct capture_ops capture_ring_ops;
 extern const struct capture_ops capture_pcap_live_ops;
 
 /* Each where its libraries were there when weir was built. */

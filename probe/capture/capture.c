@@ -11,9 +11,11 @@
 
 #include "backend.h"
 #include "err.h"
+#include "log.h"
 
 const struct capture_ops *const capture_backends[] = {
 	&capture_file_ops,
+	&capture_ring_ops,
 	&capture_pcap_live_ops,
 #ifdef WITH_XDP
 	&capture_xdp_ops,
@@ -29,7 +31,7 @@ const struct capture_ops *const capture_backends[] = {
 
 /* Prefixes that mean an input this build does not have. A prefix in no list is part of an
  * interface's name ("eth0:1"). */
-static const char *const absent_schemes[] = {"ring", "xdp", "nfqueue", "nflog", NULL};
+static const char *const absent_schemes[] = {"xdp", "nfqueue", "nflog", NULL};
 
 static bool has_scheme(const char *spec, const char *scheme)
 {
@@ -54,11 +56,13 @@ static const struct capture_ops *named_row(const char *spec)
 	return NULL;
 }
 
-/* The row for a live specification that this build can serve. */
+/* The row for a live specification that this build can serve: the best for a bare name. */
 static const struct capture_ops *live_row(const char *spec)
 {
 	const struct capture_ops *named = named_row(spec);
-	return named != NULL ? named : &capture_pcap_live_ops;
+	if (named != NULL)
+		return named;
+	return ring_suits(spec) ? &capture_ring_ops : &capture_pcap_live_ops;
 }
 
 /* The same; NULL with a line in errbuf when it cannot. */
@@ -76,7 +80,10 @@ static const struct capture_ops *find_live(const char *spec, char *errbuf, unsig
 			 "%s: joined ports are not built into this weir; try pcap:INTERFACE", spec);
 		return NULL;
 	}
-	return live_row(spec);
+	const struct capture_ops *row = live_row(spec);
+	if (row == &capture_pcap_live_ops && named_row(spec) == NULL)
+		log_info("capture", "no Ethernet port, read through libpcap: interface=%s", spec);
+	return row;
 }
 
 /* ---- specifications -------------------------------------------------------------------------- */

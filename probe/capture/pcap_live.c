@@ -20,6 +20,7 @@
 #include "backend.h"
 #include "chunks.h"
 #include "err.h"
+#include "iface.h"
 #include "linktype.h"
 #include "log.h"
 
@@ -45,6 +46,7 @@ struct pcap_live {
 	uint64_t drops[CAPTURE_DROP_COUNT]; /* by handles that are closed */
 	bool nowait;
 	int64_t finish_ns;       /* monotonic: when to stop reading; 0 before capture_finish */
+	bool ended;              /* that time has come, and what was there was read */
 
 	/* The batch being filled by on_packet. */
 	struct raw_packet *pkts;
@@ -58,23 +60,6 @@ static const char *interface_of(const char *spec)
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-/* Appends the names of what can be captured on, as many as fit. */
-static void list_interfaces(char *buf, size_t size)
-{
-	char message[PCAP_ERRBUF_SIZE];
-	pcap_if_t *all = NULL;
-	size_t used = 0;
-	buf[0] = '\0';
-	if (pcap_findalldevs(&all, message) != 0)
-		return;
-	for (const pcap_if_t *one = all; one != NULL; one = one->next) {
-		if (if_nametoindex(one->name) == 0 || strlen(one->name) + 2 > size - used)
-			continue;
-		used += (size_t)snprintf(buf + used, size - used, " %s", one->name);
-	}
-	pcap_freealldevs(all);
-}
-
 /* Why an interface cannot be opened, and the cure. Returns the code for it. */
 static int explain(const char *name, int status, const char *message, char *errbuf,
 		   unsigned errsize)
@@ -82,7 +67,7 @@ static int explain(const char *name, int status, const char *message, char *errb
 	char names[256];
 	switch (status) {
 	case PCAP_ERROR_NO_SUCH_DEVICE:
-		list_interfaces(names, sizeof(names));
+		iface_list(names, sizeof(names));
 		snprintf(errbuf, errsize, "%s: no such interface; there are:%s", name, names);
 		return -ENODEV;
 	case PCAP_ERROR_PERM_DENIED:
@@ -284,8 +269,9 @@ static int live_next(struct capture *capture, struct raw_packet *pkts, unsigned 
 	struct pcap_live *live = (struct pcap_live *)capture;
 	if (max == 0) /* to libpcap, 0 packets are all there are */
 		return 0;
-	if (live->finish_ns != 0 && mono_now().ns > live->finish_ns)
+	if (live->ended)
 		return ERR_EOF;
+	live->ended = live->finish_ns != 0 && mono_now().ns > live->finish_ns;
 	chunks_recycle(&live->copies, NULL);
 	live->pkts = pkts;
 	live->n = 0;

@@ -19,6 +19,9 @@ QUEUE, GROUP = 5, 7
 
 INPUTS = [
     Input("pcap", "port", "pcap:p1"),
+    Input("ring", "port", "ring:p1", segments=True),
+    Input("ring-2", "port", "ring:p1", ("--workers", "2"), segments=True),
+    Input("ring-4", "port", "ring:p1", ("--workers", "4"), segments=True),
     Input("xdp", "alone", "xdp:p1", needs="xdp"),
     Input("xdp-generic", "alone", "xdp:p1,generic", needs="xdp"),
     Input("nfqueue", "gate", "nfqueue:%d" % QUEUE, needs="nfqueue"),
