@@ -8,6 +8,7 @@
 
 Servers print "ready" once they listen.
 """
+import contextlib
 import json
 import socket
 import sys
@@ -59,8 +60,9 @@ def dns(address, port):
 
 def ask(address, port, count):
     out = back = 0
-    for number in range(int(count)):
-        with socket.socket(family_of(address), socket.SOCK_DGRAM) as client:
+    with contextlib.ExitStack() as held:  # or a port might be used twice
+        for number in range(int(count)):
+            client = held.enter_context(socket.socket(family_of(address), socket.SOCK_DGRAM))
             client.settimeout(5)
             client.connect((address, int(port)))
             out += client.send(question(number))
