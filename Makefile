@@ -10,7 +10,7 @@ WERROR   ?= $(if $(CI),-Werror,)
 VERSION  := 0.1.0
 
 # ---- what we stand on ---------------------------------------------------------------------------
-LIBS     := libpcap libevent_core libcbor libconfuse libxxhash zlib libzstd
+LIBS     := libpcap libevent_core libcbor libconfuse libxxhash zlib libzstd openssl
 PKG       = $(shell pkg-config $(1) $(LIBS) 2>/dev/null)
 
 # Built in where the libraries are there: name of the define, packages, sources.

@@ -87,7 +87,9 @@ static int check_spec(const struct output_conf *conf, struct errtext *e,
 	int err = open_encoder(conf, e, spec, NULL, NULL, &enc);
 	if (err == 0)
 		enc->ops->close(enc);
-	return err;
+	const struct transport_ops *transport = spec->scheme->transport;
+	int unfit = transport->check != NULL ? transport->check(spec, e) : 0;
+	return err != 0 ? err : unfit;
 }
 
 /* All that is wrong in one go. */

@@ -35,6 +35,9 @@
 #define KAFKA                                                                                      \
 	(FIELDS | NAMES | URL_HAS(URL_RATE) | URL_HAS(URL_QUEUE) | URL_HAS(URL_CONNECT_WAIT) |     \
 	 URL_HAS(URL_FORMAT) | URL_HAS(URL_ACKS) | URL_HAS(URL_COMPRESSION) | URL_HAS(URL_KAFKA))
+#define TLS                                                                                        \
+	(URL_HAS(URL_CA) | URL_HAS(URL_CERT) | URL_HAS(URL_KEY) | URL_HAS(URL_PEER_NAME) |         \
+	 URL_HAS(URL_VERIFY) | URL_HAS(URL_MIN_VERSION))
 #define SYSLOG                                                                                     \
 	(FIELDS | NAMES | URL_HAS(URL_FACILITY) | URL_HAS(URL_SEVERITY) | URL_HAS(URL_HOSTNAME) |  \
 	 URL_HAS(URL_BOM))
@@ -80,12 +83,16 @@ static const struct scheme schemes[] = {
 	 .template_refresh_s = REFRESH_DEFAULT, .mtu = MTU_DEFAULT, .rate = RATE_DEFAULT},
 	{"ipfix+tcp", &ipfix_format, &tcp_transport, URL_HOST, "4739",
 	 .options = BIFLOW | FIELDS | DOMAIN | SESSION},
+	{"ipfix+tls", &ipfix_format, &tls_transport, URL_HOST, "4740",
+	 .options = BIFLOW | FIELDS | DOMAIN | SESSION | TLS},
 	{"ipfix-file", &ipfix_file_format, &file_transport, URL_PATH,
 	 .options = BIFLOW | FIELDS | FILES | DOMAIN, .biflow = true},
 	{"json", &json_format, &file_transport, URL_PATH,
 	 .options = BIFLOW | FIELDS | FILES | NAMES, .biflow = true},
 	{"json+tcp", &json_format, &tcp_transport, URL_HOST, NULL,
 	 .options = BIFLOW | FIELDS | NAMES | SESSION, .biflow = true},
+	{"json+tls", &json_format, &tls_transport, URL_HOST, NULL,
+	 .options = BIFLOW | FIELDS | NAMES | SESSION | TLS, .biflow = true},
 	{"csv", &csv_format, &file_transport, URL_PATH,
 	 .options = BIFLOW | FIELDS | FILES, .biflow = true},
 	{"cbor", &cbor_format, &file_transport, URL_PATH,
@@ -97,6 +104,8 @@ static const struct scheme schemes[] = {
 	 .mtu = MTU_SYSLOG, .rate = RATE_SYSLOG},
 	{"syslog+tcp", &syslog_stream_format, &tcp_transport, URL_HOST, "514",
 	 .options = BIFLOW | SYSLOG | SESSION, .biflow = true},
+	{"syslog+tls", &syslog_stream_format, &tls_transport, URL_HOST, "6514",
+	 .options = BIFLOW | SYSLOG | SESSION | TLS, .biflow = true},
 	{"kafka", &kafka_format, &kafka_transport, URL_BROKERS, "9092",
 	 .options = BIFLOW | KAFKA, .biflow = true},
 	{"null", &null_format, &null_transport, URL_NOTHING,
@@ -106,7 +115,8 @@ static const struct scheme schemes[] = {
 
 /* Outputs that this version does not have yet. */
 static const char *const later_schemes[] = {
-	"ipfix+tls", "ipfix+dtls", "ipfix+sctp", "json+tls", "syslog+tls",
+	"ipfix+dtls",
+	"ipfix+sctp",
 };
 
 enum value_kind {

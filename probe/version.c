@@ -4,6 +4,7 @@
 #include <cbor.h>
 #include <confuse.h>
 #include <event2/event.h>
+#include <openssl/crypto.h>
 #define PCAP_DONT_INCLUDE_PCAP_BPF_H /* declares what Linux's own header does */
 #include <pcap/pcap.h>
 #include <zlib.h>
@@ -24,9 +25,11 @@ void version_print(FILE *out)
 	fprintf(out, "inputs:");
 	for (unsigned i = 0; capture_backends[i] != NULL; i++)
 		fprintf(out, " %s", capture_backends[i]->name);
-	fprintf(out, "\nlibraries: %s, libevent %s, zlib %s, zstd %s, libcbor %d.%d.%d, %s",
+	fprintf(out,
+		"\nlibraries: %s, libevent %s, zlib %s, zstd %s, libcbor %d.%d.%d, %s, OpenSSL %s",
 		pcap_lib_version(), event_get_version(), zlibVersion(), ZSTD_versionString(),
-		CBOR_MAJOR_VERSION, CBOR_MINOR_VERSION, CBOR_PATCH_VERSION, confuse_version);
+		CBOR_MAJOR_VERSION, CBOR_MINOR_VERSION, CBOR_PATCH_VERSION, confuse_version,
+		OpenSSL_version(OPENSSL_VERSION_STRING));
 #ifdef WITH_XDP
 	fprintf(out, ", libbpf %s", libbpf_version_string());
 #endif

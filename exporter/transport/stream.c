@@ -19,6 +19,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -30,6 +31,7 @@
 #include "dial.h"
 #include "err.h"
 #include "log.h"
+#include "tls.h"
 #include "transport.h"
 
 enum {
@@ -48,7 +50,7 @@ enum {
 	SILENCE_MS = 120 * 1000, /* of a peer that owes an acknowledgement */
 };
 
-/* A session that held this long was a good one: the next pause is short. */
+/* A session that held this long is a good one: the next pause is short. */
 #define GOOD_NS NS_PER_S
 
 enum stream_state {
@@ -71,6 +73,7 @@ struct stream {
 	const struct url_spec *spec;
 	const struct session_events *events;
 	struct event_base *loop;
+	SSL_CTX *context; /* NULL: bare TCP */
 	struct dial *dial;
 	struct event *timer; /* the pause, or the patience with a greeting */
 	struct event *later; /* tells what was found inside an operation */
@@ -178,7 +181,8 @@ static void say_up(struct stream *s)
 	s->said[0] = '\0';
 }
 
-/* The same failure is said once, until a session was good. */
+/* The same failure is said once, until a session was good: a collector that takes connections only
+ * to drop them says nothing new each time. */
 static void say_failed(struct stream *s, const char *why)
 {
 	if (strncmp(s->said, why, sizeof(s->said) - 1) == 0)
@@ -227,10 +231,6 @@ static void drop_session(struct stream *s)
 static void fall(struct stream *s, const char *why)
 {
 	const bool final = why == NULL;
-	if (s->state == STREAM_UP && mono_now().ns - s->up_ns >= GOOD_NS) {
-		backoff_reset(&s->backoff);
-		s->said[0] = '\0';
-	}
 	if (!final)
 		say_failed(s, why);
 	drop_session(s);
@@ -392,10 +392,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 static void open_session(struct stream *s)
 {
-	event_del(s->timer);
 	s->state = STREAM_UP;
-	s->up_ns = mono_now().ns;
-	say_up(s);
+	set_timer(s, GOOD_NS);
+	if (s->said[0] == '\0')
+		say_up(s);
 	s->events->up(s->events->arg);
 }
 
@@ -436,7 +436,8 @@ static void on_dialled(void *arg, int fd, const char *why)
 		return;
 	}
 	tune(fd);
-	s->channel = plain_channel_new(fd);
+	s->channel = s->context != NULL ? tls_channel_new(s->context, s->spec, fd)
+					: plain_channel_new(fd);
 	if (s->channel == NULL) {
 		fall(s, err_str(ERR_NOMEM));
 		return;
@@ -459,6 +460,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	struct stream *s = arg;
 	if (s->state == STREAM_GREETING) {
 		fall(s, "no answer to the TLS handshake");
+	} else if (s->state == STREAM_UP) {
+		backoff_reset(&s->backoff);
+		if (s->said[0] != '\0')
+			say_up(s);
 	} else if (s->state == STREAM_WAITING) {
 		s->state = STREAM_DIALLING;
 		dial_begin(s->dial);
@@ -568,6 +573,7 @@ static void stream_close(struct transport *t)
 	dial_free(s->dial);
 	free_event(&s->timer);
 	free_event(&s->later);
+	SSL_CTX_free(s->context);
 	free(s->buf);
 	free(s->marks);
 	free(s);
@@ -589,13 +595,16 @@ static int make_parts(struct stream *s, const struct transport_conf *conf)
 	return s->timer != NULL && s->later != NULL && s->buf != NULL ? 0 : ERR_NOMEM;
 }
 
-static int stream_open(const struct transport_conf *conf, struct errtext *e,
+/* Takes the context over, also when it fails. */
+static int stream_open(const struct transport_conf *conf, SSL_CTX *context,
 		       struct transport **ret_transport)
 {
-	(void)e;
 	struct stream *s = calloc(1, sizeof(*s));
-	if (s == NULL)
+	if (s == NULL) {
+		SSL_CTX_free(context);
 		return ERR_NOMEM;
+	}
+	s->context = context;
 	s->base = (struct transport){
 		.counters = conf->counters,
 		.max_message = MESSAGE_MAX,
@@ -612,6 +621,35 @@ static int stream_open(const struct transport_conf *conf, struct errtext *e,
 	return 0;
 }
 
+static int tcp_open(const struct transport_conf *conf, struct errtext *e,
+		    struct transport **ret_transport)
+{
+	(void)e;
+	return stream_open(conf, NULL, ret_transport);
+}
+
+static int tls_open(const struct transport_conf *conf, struct errtext *e,
+		    struct transport **ret_transport)
+{
+	SSL_CTX *context;
+	int err = tls_context_new(conf->spec, TLS_client_method(), e, &context);
+	if (err != 0)
+		return err;
+	if (!conf->spec->verify)
+		log_warnx("output", "%s://%s:%s: verify=no: anybody can take the collector's place",
+			  conf->spec->scheme->name, conf->spec->host, conf->spec->port);
+	return stream_open(conf, context, ret_transport);
+}
+
+static int tls_check(const struct url_spec *spec, struct errtext *e)
+{
+	SSL_CTX *context;
+	int err = tls_context_new(spec, TLS_client_method(), e, &context);
+	if (err == 0)
+		SSL_CTX_free(context);
+	return err;
+}
+
 static const struct session_ops stream_session = {
 	.start = stream_start,
 	.room = stream_room,
@@ -621,7 +659,21 @@ static const struct session_ops stream_session = {
 const struct transport_ops tcp_transport = {
 	.name = "tcp",
 	.max_message = stream_max_message,
-	.open = stream_open,
+	.open = tcp_open,
+	.reserve = stream_reserve,
+	.commit = stream_commit,
+	.push = stream_push,
+	.end = stream_end,
+	.busy = stream_busy,
+	.close = stream_close,
+	.session = &stream_session,
+};
+
+const struct transport_ops tls_transport = {
+	.name = "tls",
+	.max_message = stream_max_message,
+	.check = tls_check,
+	.open = tls_open,
 	.reserve = stream_reserve,
 	.commit = stream_commit,
 	.push = stream_push,

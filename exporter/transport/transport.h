@@ -92,6 +92,10 @@ struct transport_ops {
 	/* Bytes a message may have, before anything is open (for checks). */
 	size_t (*max_message)(const struct url_spec *spec);
 
+	/* Are the options right, and what they name (key files ...)? Opens nothing that stays. 0 or
+	 * ERR_USAGE with every reason in `e`. NULL: nothing to check. */
+	int (*check)(const struct url_spec *spec, struct errtext *e);
+
 	/* Opens, or sees to it that it can be opened later. 0, ERR_USAGE, -errno or ERR_NOTREADY
 	 * with the reason in `e`. */
 	int (*open)(const struct transport_conf *conf, struct errtext *e,
@@ -127,6 +131,7 @@ struct transport_ops {
 };
 
 extern const struct transport_ops tcp_transport;
+extern const struct transport_ops tls_transport;
 extern const struct transport_ops udp_transport;
 extern const struct transport_ops file_transport;
 extern const struct transport_ops kafka_transport;

@@ -20,6 +20,7 @@ build libc6-dev                             C library headers
 build pkg-config|pkgconf                    finds libraries
 build libpcap-dev                           pcap inputs and filters
 build libevent-dev                          event loop
+build libssl-dev                            TLS
 build libcbor-dev                           CBOR output
 build libconfuse-dev                        configuration file
 build libxxhash-dev                         hashing
