@@ -132,17 +132,25 @@ void worker_view(const struct worker *w, struct worker_view *ret_view)
 
 /* ---- the way to the exporter --------------------------------------------------------------- */
 
-/* Live, a full queue gives NULL, except where everything held must leave: nothing of that is lost
- * for pace. */
+/* Live and the queue is full, when everything held must leave: nothing of that is lost for pace. */
+static __attribute__((noinline)) union export_item *sink_wait(const struct worker *w)
+{
+	union export_item *item;
+	do {
+		export_queue_flush(w->conf.queue);
+		nanosleep(&(struct timespec){0, NS_PER_MS}, NULL);
+		item = export_queue_reserve(w->conf.queue);
+	} while (item == NULL);
+	return item;
+}
+
+/* Live, a full queue gives NULL otherwise. */
 static union export_item *sink_reserve(void *context)
 {
 	const struct worker *w = context;
 	union export_item *item = export_queue_reserve(w->conf.queue);
-	while (item == NULL && w->flushing) {
-		export_queue_flush(w->conf.queue);
-		nanosleep(&(struct timespec){0, NS_PER_MS}, NULL);
-		item = export_queue_reserve(w->conf.queue);
-	}
+	if (__builtin_expect(item == NULL, 0) && w->flushing)
+		return sink_wait(w);
 	return item;
 }
 

@@ -83,6 +83,7 @@ take_records(struct capture_file *file, struct raw_packet *pkts, unsigned max, b
 		if (caplen > (size_t)(end - at) - RECORD_SIZE || caplen > FILE_KEEP)
 			break;
 		__builtin_prefetch(at + PREFETCH_BYTES);
+		__builtin_prefetch(at + PREFETCH_BYTES + 64);
 		const uint32_t wirelen = load32(at + RECORD_WIRELEN, big);
 		pkts[n++] = (struct raw_packet){
 			.data = at + RECORD_SIZE,

@@ -3,9 +3,9 @@
 
 #include "table_internal.h"
 
-static void fill_address(const struct entry *e, unsigned side, uint8_t out[16])
+static inline void fill_address(const struct entry *e, unsigned side, uint8_t out[16])
 {
-	if (e->meta & KEY_META_IPV6) {
+	if (__builtin_expect(e->meta & KEY_META_IPV6, 0)) {
 		memcpy(out, e->upper[side], 12);
 		memcpy(out + 12, &e->addr[side], 4);
 	} else {
@@ -14,8 +14,8 @@ static void fill_address(const struct entry *e, unsigned side, uint8_t out[16])
 	}
 }
 
-static void fill_dir(const struct flow_table *t, uint32_t number, unsigned dir,
-		     struct flow_dir *out)
+static inline void fill_dir(const struct flow_table *t, uint32_t number, unsigned dir,
+			    struct flow_dir *out)
 {
 	const struct entry *e = &t->entry[number];
 	const uint32_t ingress = t->origin[number].ingress[dir];
@@ -23,20 +23,23 @@ static void fill_dir(const struct flow_table *t, uint32_t number, unsigned dir,
 		*out = (struct flow_dir){.ingress = ingress};
 		return;
 	}
-	*out = (struct flow_dir){
-		.packets = entry_packets(t, number, dir),
-		.octets = entry_octets(t, number, dir),
-		.first_ns = e->first_ns[dir],
-		.last_ns = e->last_ns[dir],
-		.ingress = ingress,
-		.tcp_flags = e->tcp_flags[dir],
-		.tos = e->tos[dir],
-		.ttl_min = e->ttl_min[dir],
-		.ttl_max = e->ttl_max[dir],
-	};
+	out->packets = e->packets[dir];
+	out->octets = e->octets[dir];
+	if (__builtin_expect(e->state & STATE_WIDE, 0)) {
+		out->packets = entry_packets(t, number, dir);
+		out->octets = entry_octets(t, number, dir);
+	}
+	out->first_ns = e->first_ns[dir];
+	out->last_ns = e->last_ns[dir];
+	out->ingress = ingress;
+	out->tcp_flags = e->tcp_flags[dir];
+	out->tos = e->tos[dir];
+	out->ttl_min = e->ttl_min[dir];
+	out->ttl_max = e->ttl_max[dir];
+	memset(out->reserved, 0, sizeof(out->reserved));
 }
 
-static void fill_key(const struct flow_table *t, uint32_t number, struct flow_record *out)
+static inline void fill_key(const struct flow_table *t, uint32_t number, struct flow_record *out)
 {
 	const struct entry *e = &t->entry[number];
 	unsigned forward = (e->state & STATE_FLIPPED) != 0;
@@ -74,7 +77,7 @@ static void reset(struct flow_table *t, uint32_t number)
 	e->state &= (uint16_t)~(STATE_RECORD | STATE_WIDE);
 }
 
-static void count(struct flow_table *t, const struct flow_dir dir[FLOW_DIRS], enum flow_end reason,
+static inline void count(struct flow_table *t, const struct flow_dir dir[FLOW_DIRS], enum flow_end reason,
 		  bool handed)
 {
 	static const enum counter_id by_reason[FLOW_END_COUNT] = {
@@ -103,8 +106,8 @@ void record_send(struct flow_table *t, uint32_t number, enum flow_end reason, in
 	struct flow_dir lost[FLOW_DIRS];
 	union export_item *item = sink->reserve(sink->context);
 	struct flow_dir *dir = item != NULL ? item->record.dir : lost;
-	for (unsigned d = 0; d < FLOW_DIRS; d++)
-		fill_dir(t, number, d, &dir[d]);
+	fill_dir(t, number, FLOW_FORWARD, &dir[FLOW_FORWARD]);
+	fill_dir(t, number, FLOW_REVERSE, &dir[FLOW_REVERSE]);
 	if (!(t->entry[number].state & STATE_HEARD << FLOW_FORWARD))
 		dir[FLOW_FORWARD].ingress = dir[FLOW_REVERSE].ingress;
 	count(t, dir, reason, item != NULL);

@@ -156,14 +156,27 @@ static void index_remove(struct flow_table *t, uint64_t hash, uint32_t number)
 
 /* ---- entries ------------------------------------------------------------------------------ */
 
+/* New entries are taken in order: those to come are fetched ahead. */
+#define ENTRY_AHEAD 8
+
+static void entry_prefetch(const struct flow_table *t, uint32_t number)
+{
+	__builtin_prefetch(&t->entry[number], 1);
+	__builtin_prefetch(t->entry[number].upper, 1);
+}
+
 static uint32_t entry_get(struct flow_table *t, int64_t clock_ns)
 {
-	if (t->free == ENTRY_NONE && t->high < t->entries)
+	if (t->free == ENTRY_NONE && t->high < t->entries) {
+		entry_prefetch(t, t->high + ENTRY_AHEAD); /* beyond the last it does nothing */
 		return t->high++;
+	}
 	while (t->free == ENTRY_NONE)
 		table_evict(t, clock_ns);
 	uint32_t number = t->free;
 	t->free = (uint32_t)t->entry[number].id;
+	if (t->free != ENTRY_NONE)
+		entry_prefetch(t, t->free);
 	return number;
 }
 
@@ -230,42 +243,6 @@ static void keep_l2(struct flow_table *t, uint32_t number, const uint8_t *macs, 
 	memcpy(t->mac[number][dir ^ 1], macs, 6);
 }
 
-static void entry_init(struct entry *e, const struct flow_packet *in, unsigned dir)
-{
-	const unsigned place = e->state & STATE_PLACE;
-	memset(e, 0, sizeof(*e));
-	memcpy(e, &in->key, FLOW_KEY_IP4_BYTES);
-	if (in->key.meta & KEY_META_IPV6)
-		memcpy(e->upper, in->key.upper, sizeof(e->upper));
-	e->state = (uint16_t)(STATE_HELD | place | (in->side != dir ? STATE_FLIPPED : 0));
-	e->id = in->number;
-}
-
-/* SYN with ACK: the flow is its destination's (METERING.md §5). */
-static bool is_answer(const struct flow_packet *in)
-{
-	return in->key.ip_proto == PROTO_TCP && !(in->key.meta & KEY_META_TWIN) &&
-	       (in->sum.tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
-}
-
-/* A new flow for a packet that joins none; returns its number and the packet's direction. */
-static uint32_t entry_new(struct flow_table *t, const struct flow_packet *in, unsigned *ret_dir)
-{
-	uint32_t number = entry_get(t, in->clock_ns);
-	while (!index_insert(t, in->home, in->tag, number))
-		evict_from_probe(t, in->home, in->clock_ns);
-	unsigned dir = in->answers || is_answer(in) ? FLOW_REVERSE : FLOW_FORWARD;
-	entry_init(&t->entry[number], in, dir);
-	t->origin[number] = (struct origin){.vlan = in->sum.vlan, .cvlan = in->sum.cvlan};
-	if (t->mac != NULL)
-		keep_l2(t, number, in->macs, dir);
-	entry_file_new(t, number, in->clock_ns);
-	t->held++;
-	t->conf.counters->v[COUNTER_FLOWS_CREATED]++;
-	*ret_dir = dir;
-	return number;
-}
-
 /* ---- counting a packet -------------------------------------------------------------------- */
 
 /* METERING.md §6: RST in either direction, or FIN in every direction that was ever heard. */
@@ -295,6 +272,11 @@ static void tcp_track(struct flow_table *t, uint32_t number, unsigned dir, unsig
 	}
 }
 
+static uint16_t narrow_ingress(uint32_t ingress)
+{
+	return ingress <= UINT16_MAX ? (uint16_t)ingress : 0;
+}
+
 /* First packet of a direction in this record. */
 static void open_direction(struct flow_table *t, uint32_t number, unsigned dir,
 			   const struct flow_packet *in)
@@ -306,8 +288,7 @@ static void open_direction(struct flow_table *t, uint32_t number, unsigned dir,
 	}
 	if (!(e->state & STATE_HEARD << dir)) {
 		e->state |= (uint16_t)(STATE_HEARD << dir);
-		t->origin[number].ingress[dir] =
-			in->ingress <= UINT16_MAX ? (uint16_t)in->ingress : 0;
+		t->origin[number].ingress[dir] = narrow_ingress(in->ingress);
 	}
 	e->tos[dir] = in->sum.tos; /* the masked bits are what they were */
 	e->first_ns[dir] = in->time_ns;
@@ -395,15 +376,70 @@ static void entry_count(struct flow_table *t, uint32_t number, unsigned dir,
 		tcp_track(t, number, dir, in->sum.tcp_flags, in->clock_ns);
 }
 
+/* ---- new flows ------------------------------------------------------------------------------ */
+
+/* SYN with ACK: the flow is its destination's (METERING.md §5). */
+static bool is_answer(const struct flow_packet *in)
+{
+	return in->key.ip_proto == PROTO_TCP && !(in->key.meta & KEY_META_TWIN) &&
+	       (in->sum.tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
+}
+
+/* A flow of one packet. Members that mean nothing yet are left as they are: clearing all would cost
+ * as much as finding a flow. */
+static void entry_begin(struct flow_table *t, uint32_t number, unsigned dir,
+			const struct flow_packet *in)
+{
+	struct entry *e = &t->entry[number];
+	const unsigned place = e->state & STATE_PLACE, other = dir ^ 1;
+	e->key_word[0] = in->key.word[0];
+	e->key_word[1] = in->key.word[1];
+	e->packets[dir] = 1;
+	e->packets[other] = 0;
+	e->octets[dir] = (uint32_t)in->sum.octets;
+	e->octets[other] = 0;
+	e->last_ns[dir] = in->time_ns;
+	e->tcp_flags[dir] = in->sum.tcp_flags;
+	e->tcp_flags[other] = 0;
+	e->ttl_min[dir] = e->ttl_max[dir] = in->sum.ttl;
+	e->tos[dir] = in->sum.tos;
+	e->state = (uint16_t)(STATE_HELD | STATE_RECORD | (unsigned)STATE_HEARD << dir | place |
+			      (in->side != dir ? STATE_FLIPPED : 0));
+	if (in->key.meta & KEY_META_IPV6)
+		memcpy(e->upper, in->key.upper, sizeof(e->upper));
+	else
+		memset(e->upper, 0, sizeof(e->upper));
+	e->first_ns[dir] = in->time_ns;
+	e->record_ns = in->clock_ns;
+	e->id = in->number;
+}
+
+/* A new flow for a packet that joins none, which it counts. */
+static void entry_new(struct flow_table *t, const struct flow_packet *in)
+{
+	const uint32_t number = entry_get(t, in->clock_ns);
+	while (!index_insert(t, in->home, in->tag, number))
+		evict_from_probe(t, in->home, in->clock_ns);
+	const unsigned dir = in->answers || is_answer(in) ? FLOW_REVERSE : FLOW_FORWARD;
+	entry_begin(t, number, dir, in);
+	t->origin[number] = (struct origin){.vlan = in->sum.vlan, .cvlan = in->sum.cvlan};
+	t->origin[number].ingress[dir] = narrow_ingress(in->ingress);
+	if (t->mac != NULL)
+		keep_l2(t, number, in->macs, dir);
+	entry_file_new(t, number, in->clock_ns);
+	t->held++;
+	t->conf.counters->v[COUNTER_FLOWS_CREATED]++;
+	if (__builtin_expect(in->sum.octets > UINT32_MAX, 0))
+		carry(t, number, dir, in->sum.octets - (uint32_t)in->sum.octets);
+	if (__builtin_expect(in->time_ns != in->clock_ns, 0))
+		note_time(t, number, dir, in);
+	if (in->sum.tcp_flags & (TCP_FIN | TCP_RST) && in->key.ip_proto == PROTO_TCP)
+		tcp_track(t, number, dir, in->sum.tcp_flags, in->clock_ns);
+}
+
 static inline bool is_new_connection(const struct flow_packet *in)
 {
 	return in->key.ip_proto == PROTO_TCP && (in->sum.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-}
-
-/* Could a deadline of the flow be due? One comparison for nearly every packet. */
-static inline bool may_be_due(const struct entry *e, int64_t clock_ns)
-{
-	return (int32_t)((uint32_t)flow_tick(clock_ns) - e->tick) >= 0;
 }
 
 /* May the packet join the flow found, once what is due on it has happened? If not it has ended. */
@@ -430,7 +466,8 @@ static void update(struct flow_table *t, const struct flow_packet *in)
 	if (m.number == ENTRY_NONE) {
 		if (m.siblings == FLOW_SIBLINGS_MAX)
 			make_sibling_room(t, &m, in->clock_ns);
-		m.number = entry_new(t, in, &m.dir);
+		entry_new(t, in);
+		return;
 	}
 	entry_count(t, m.number, m.dir, in);
 }
@@ -588,7 +625,8 @@ void flow_table_flush(struct flow_table *t, int64_t clock_ns)
 		struct entry *e = &t->entry[n];
 		__builtin_prefetch(e + 8, 1);
 		__builtin_prefetch((e + 8)->upper);
-		if (e->state & STATE_HELD && entry_settle(t, n, clock_ns, SETTLE_PACKET)) {
+		if (e->state & STATE_HELD && (!may_be_due(e, clock_ns) ||
+					      entry_settle(t, n, clock_ns, SETTLE_PACKET))) {
 			record_send(t, n, FLOW_END_FORCED, clock_ns);
 			if (few)
 				table_remove(t, n);

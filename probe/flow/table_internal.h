@@ -137,6 +137,12 @@ static inline int64_t entry_arrival(const struct flow_table *t, uint32_t number)
 	return e->last_ns[0] > e->last_ns[1] ? e->last_ns[0] : e->last_ns[1];
 }
 
+/* Could a deadline of the flow be due? One comparison for nearly every packet. */
+static inline bool may_be_due(const struct entry *e, int64_t clock_ns)
+{
+	return (int32_t)((uint32_t)flow_tick(clock_ns) - e->tick) >= 0;
+}
+
 /* Takes a flow out of index and entries. Its record must have left. table.c */
 void table_remove(struct flow_table *t, uint32_t number);
 
