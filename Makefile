@@ -59,10 +59,14 @@ UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/t
 FUZZ     := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
 .DEFAULT_GOAL := all
-.PHONY: all unit check asan ubsan san tsan fuzz fuzz-replay coverage lint format format-check layers docs \
+.PHONY: all link-packages unit check asan ubsan san tsan fuzz fuzz-replay coverage lint format format-check layers docs \
         golden golden-update process reference interop hostile live demo install clean help deps-build deps-test deps-demo
 
 all: weir
+
+# For scripts that link with libweir.a: the pkg-config names of what it stands on here.
+link-packages:
+	@echo $(LIBS)
 
 weir: $(B)/weir
 	$(Q)cp -f $< $@

@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "digits.h"
+
 static int64_t clock_read(clockid_t id)
 {
 	struct timespec ts;
@@ -20,13 +22,6 @@ struct pkt_time wall_now(void)
 	return (struct pkt_time){clock_read(CLOCK_REALTIME)};
 }
 
-static char *put_digits(char *p, uint32_t v, unsigned width)
-{
-	for (unsigned i = width; i-- > 0; v /= 10)
-		p[i] = (char)('0' + v % 10);
-	return p + width;
-}
-
 /* Days to civil date, proleptic Gregorian, for days >= 0 since 1970-01-01 (H. Hinnant's
  * algorithm, public domain): gmtime_r costs ten times as much and this runs per record. */
 static char *put_date(char *p, uint32_t days)
@@ -39,11 +34,11 @@ static char *put_date(char *p, uint32_t days)
 	uint32_t mp = (5 * doy + 2) / 153;
 	uint32_t day = doy - (153 * mp + 2) / 5 + 1;
 	uint32_t month = mp < 10 ? mp + 3 : mp - 9;
-	p = put_digits(p, yoe + era * 400 + (month <= 2), 4);
+	p = put_digits4(p, yoe + era * 400 + (month <= 2));
 	*p++ = '-';
-	p = put_digits(p, month, 2);
+	p = put_digits2(p, month);
 	*p++ = '-';
-	return put_digits(p, day, 2);
+	return put_digits2(p, day);
 }
 
 unsigned tstamp_rfc3339(struct pkt_time t, char *buf)
@@ -53,13 +48,15 @@ unsigned tstamp_rfc3339(struct pkt_time t, char *buf)
 	uint32_t of_day = (uint32_t)(s % 86400);
 	char *p = put_date(buf, (uint32_t)(s / 86400));
 	*p++ = 'T';
-	p = put_digits(p, of_day / 3600, 2);
+	p = put_digits2(p, of_day / 3600);
 	*p++ = ':';
-	p = put_digits(p, of_day / 60 % 60, 2);
+	p = put_digits2(p, of_day / 60 % 60);
 	*p++ = ':';
-	p = put_digits(p, of_day % 60, 2);
+	p = put_digits2(p, of_day % 60);
 	*p++ = '.';
-	p = put_digits(p, (uint32_t)(ns % NS_PER_S), 9);
+	uint32_t part = (uint32_t)(ns % NS_PER_S);
+	*p++ = (char)('0' + part / 100000000);
+	p = put_digits8(p, part % 100000000);
 	*p++ = 'Z';
 	*p = '\0';
 	return (unsigned)(p - buf);

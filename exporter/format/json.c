@@ -70,7 +70,7 @@ static void ecs_key(struct field_ref ref, char *buf, size_t size)
 static void compile(struct json_fields *j, uint32_t names)
 {
 	const struct field_list *list = &j->base.list;
-	j->base.max = sizeof("{\"@timestamp\":\"\"}") + TEXT_VALUE_MAX;
+	j->base.max = sizeof("{\"@timestamp\":\"\"}") + TEXT_VALUE_MAX + KEY_MAX;
 	j->timestamp = names == NAMES_ECS;
 	for (j->count = 0; j->count < list->count; j->count++) {
 		const struct field_ref ref = list->ref[j->count];
@@ -104,10 +104,18 @@ static int json_open(const struct url_spec *spec, struct errtext *e, struct body
 	return 0;
 }
 
+/* Copies of a known size are a few instructions; what is too much is overwritten. */
+static inline char *put_key(char *p, const struct json_step *step)
+{
+	memcpy(p, step->key, KEY_MAX / 2);
+	if (step->key_len > KEY_MAX / 2)
+		memcpy(p + KEY_MAX / 2, step->key + KEY_MAX / 2, KEY_MAX / 2);
+	return p + step->key_len;
+}
+
 static char *put_step(char *p, const struct json_step *step, const struct flow_record *r)
 {
-	memcpy(p, step->key, step->key_len);
-	p = text_value(p + step->key_len, &step->value, r);
+	p = text_value(put_key(p, step), &step->value, r);
 	if (step->value.quoted)
 		*p++ = '"';
 	return p;

@@ -7,63 +7,26 @@
 #include <assert.h>
 #include <string.h>
 
+#include "digits.h"
 #include "wire.h"
-
-static const char digit_pairs[] = "00010203040506070809"
-				  "10111213141516171819"
-				  "20212223242526272829"
-				  "30313233343536373839"
-				  "40414243444546474849"
-				  "50515253545556575859"
-				  "60616263646566676869"
-				  "70717273747576777879"
-				  "80818283848586878889"
-				  "90919293949596979899";
 
 char *text_uint(char *p, uint64_t v)
 {
-	char tmp[20];
-	char *at = tmp + sizeof(tmp);
-	while (v >= 100) {
-		at -= 2;
-		memcpy(at, digit_pairs + 2 * (v % 100), 2);
-		v /= 100;
-	}
-	if (v >= 10) {
-		at -= 2;
-		memcpy(at, digit_pairs + 2 * v, 2);
-	} else {
-		*--at = (char)('0' + v);
-	}
-	size_t n = (size_t)(tmp + sizeof(tmp) - at);
-	memcpy(p, at, n);
-	return p + n;
+	if (v < 10000)
+		return put_up_to_4(p, (uint32_t)v);
+	if (v < 100000000)
+		return put_digits4(put_up_to_4(p, (uint32_t)(v / 10000)), (uint32_t)(v % 10000));
+	return put_digits8(text_uint(p, v / 100000000), (uint32_t)(v % 100000000));
 }
 
-static char *put_byte(char *p, unsigned v)
-{
-	if (v >= 100) {
-		*p++ = (char)('0' + v / 100);
-		v %= 100;
-		memcpy(p, digit_pairs + 2 * v, 2);
-		return p + 2;
-	}
-	if (v >= 10) {
-		memcpy(p, digit_pairs + 2 * v, 2);
-		return p + 2;
-	}
-	*p = (char)('0' + v);
-	return p + 1;
-}
-
+/* With a dot behind each byte; the last is not counted. */
 char *text_ip4(char *p, const uint8_t *addr)
 {
 	for (unsigned i = 0; i < 4; i++) {
-		if (i != 0)
-			*p++ = '.';
-		p = put_byte(p, addr[i]);
+		p = put_up_to_4(p, addr[i]);
+		*p++ = '.';
 	}
-	return p;
+	return p - 1;
 }
 
 static const char hex_lower[] = "0123456789abcdef";
@@ -277,6 +240,14 @@ char *text_value(char *p, const struct text_step *step, const struct flow_record
 {
 	const uint8_t *at = (const uint8_t *)r + step->offset;
 	switch ((enum text_op)step->op) {
+	case TEXT_U8:
+		return put_up_to_4(p, *at);
+	case TEXT_U16:
+		return text_uint(p, load(at, 2));
+	case TEXT_U32:
+		return text_uint(p, load(at, 4));
+	case TEXT_U64:
+		return text_uint(p, load(at, 8));
 	case TEXT_IP4:
 		return text_ip4(p, at);
 	case TEXT_IP6:

@@ -21,17 +21,14 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(ROOT, "build", "bench")
 LIBRARY = os.path.join(ROOT, "build", "release", "libweir.a")
 DOC = os.path.join(ROOT, "docs", "PERFORMANCE.md")
-PACKAGES = ["libpcap", "libevent_core", "libcbor", "libconfuse", "libxxhash", "libzstd", "zlib"]
 
 
 def pkg_config(what):
-    """What the machine has of what the library may stand on."""
-    flags = []
-    for package in PACKAGES:
-        done = subprocess.run(["pkg-config", what, package], capture_output=True, text=True,
-                              check=False)
-        flags += done.stdout.split()
-    return flags
+    """Flags for what the library stands on, as the Makefile found it."""
+    packages = subprocess.run(["make", "-s", "-C", ROOT, "link-packages"], capture_output=True,
+                              text=True, check=True).stdout.split()
+    return subprocess.run(["pkg-config", what, *packages], capture_output=True, text=True,
+                          check=True).stdout.split()
 
 
 def build(source, extra):

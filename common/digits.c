@@ -1,0 +1,18 @@
+/* The table of digit pairs. */
+#include "digits.h"
+
+_Static_assert(sizeof(digit_pairs) == 200, "two characters for each of 0 to 99");
+
+/* clang-format off */
+const char digit_pairs[200] =
+	"00010203040506070809"
+	"10111213141516171819"
+	"20212223242526272829"
+	"30313233343536373839"
+	"40414243444546474849"
+	"50515253545556575859"
+	"60616263646566676869"
+	"70717273747576777879"
+	"80818283848586878889"
+	"90919293949596979899";
+/* clang-format on */
