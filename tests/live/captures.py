@@ -71,7 +71,8 @@ CAPTURES = [
 PACED = [
     ("sanders-synscan.pcapng", 1500, True),
     ("pcpp-example.pcap", 1500, True),
-    ("ndpi-reddit.pcap", 9000, True),
+    ("joy-firefox58.pcap", 1500, True),
+    ("ndpi-reddit.pcap", 9000, False),
     ("arkime-mpls-basic.pcap", 1500, False),
     ("rustiflow-nmap_tcp_syn_version.pcap", 1500, False),
     ("zeek-echo-connections.pcap", 1500, False),

@@ -1,9 +1,13 @@
 """A capture sent over a wire gives the records that a replay of it gives, times and places aside."""
 import functools
+import os
+import struct
 import threading
+import time
 from collections import Counter
 
 import captures
+import frame
 import inputs
 import lab
 import probe
@@ -49,7 +53,7 @@ def compare(who, want, got):
               (who, "; ".join(wrong), len(texts), "\n".join(texts[:SHOWN])))
 
 
-def watch_and_send(rig, rows, name, folder, timeouts, pace=()):
+def watch_and_send(rig, rows, name, folder, timeouts, pace=(), silence_s=0):
     """Each row's weir over one sending of a capture: {row name: (records, books)}."""
     kind, probes = rows[0].rig, {}
     try:
@@ -59,6 +63,7 @@ def watch_and_send(rig, rows, name, folder, timeouts, pace=()):
         if kind == "port":
             want = expected(name, kind)[1]["observed"]
             lab.check(sent == want, "%s: %d of %d packets arrived at the port" % (name, sent, want))
+        time.sleep(silence_s)
         return {who: one.stop() for who, one in probes.items()}
     finally:
         for one in probes.values():
@@ -106,14 +111,28 @@ def cases(full):
 
 # ---- at their own pace ---------------------------------------------------------------------------
 
+IDLE_S, ACTIVE_S, LINGER_S = 15, 60, 2
+JITTER = 0.04  # of a timeout
+ARP = frame.ethernet(bytes(46), ethertype=b"\x08\x06")
+
+
 def scaled(factor):
     """The default timeouts, a little off."""
-    return ("--idle-timeout", "%.3f" % (15 * factor), "--active-timeout", "%.3f" % (60 * factor),
-            "--tcp-linger", "%.3f" % (2 * factor))
+    return ("--idle-timeout", "%.3f" % (IDLE_S * factor), "--active-timeout", "%.3f" % (ACTIVE_S * factor),
+            "--tcp-linger", "%.3f" % (LINGER_S * factor))
+
+
+def replayed_to_silence(name, folder, factor=1.0):
+    """What a replay finds when time goes on after the last packet: an ARP frame of a later year, not in the books."""
+    late = os.path.join(folder, "late.pcap")
+    with open(late, "wb") as file:
+        file.write(struct.pack("<IHHiIIIIIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1, 4_000_000_000, 0, len(ARP), len(ARP)) + ARP)
+    records, books = probe.replay(captures.path_of(name), ("-r", late, *scaled(factor)), fields_of("port"))
+    return as_set(records), {**books, "observed": books["observed"] - 1, "non_ip": books["non_ip"] - 1}
 
 
 class Paced(threading.Thread):
-    """A capture at its own pace beside other cases; a case waits for it and judges."""
+    """A capture at its own pace beside other cases, and the silence after it; a case waits for it and judges."""
 
     def __init__(self, name, mtu, folder):
         super().__init__(daemon=True)
@@ -124,18 +143,19 @@ class Paced(threading.Thread):
     def run(self):
         try:
             rows, _ = inputs.of_rig("port")
-            self.got = watch_and_send(self.rig, rows, self.name_of, self.folder, (), ("--multiplier", "1"))
+            self.got = watch_and_send(self.rig, rows, self.name_of, self.folder, (), ("--multiplier", "1"),
+                                      IDLE_S + 2)
         except (lab.Failed, OSError) as error:
             self.error = error
 
-    def case(self, _):
+    def case(self, folder):
         self.join()
         self.rig.lab.close()
         if self.error is not None:
             raise self.error
-        want = expected(self.name_of, "port", ())
-        for factor in (0.98, 1.02):
-            lab.check(expected(self.name_of, "port", scaled(factor))[0] == want[0],
+        want = replayed_to_silence(self.name_of, folder)
+        for factor in (1 - JITTER, 1 + JITTER):
+            lab.check(replayed_to_silence(self.name_of, folder, factor)[0] == want[0],
                       "%s has a gap of the length of a timeout: not fit for this case" % self.name_of)
         for who, result in self.got.items():
             compare(who, want, result)

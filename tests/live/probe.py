@@ -84,8 +84,10 @@ class Weir:
     def wait_record(self, number=0, seconds=5):
         """Waits for a streamed record; (when it came, the record)."""
         with self.news:
+            now = time.monotonic()
             lab.check(self.news.wait_for(lambda: len(self.arrived) > number, seconds),
-                      "%s: no record came within %.1f s" % (self.specs, seconds))
+                      "%s: no record came within %.1f s; log: %s" %
+                      (self.specs, seconds, ["%+.1f %s" % (at - now, line) for at, line in self.lines]))
             return self.arrived[number]
 
     def log(self):
