@@ -1,5 +1,6 @@
-"""Several inputs of one weir: apart, and two ports joined into one logical interface."""
+"""Several inputs of one weir, apart or joined into one logical interface; and copies that a mirror makes."""
 import functools
+import time
 
 import frame
 import inputs
@@ -51,7 +52,22 @@ def joined(row, folder):
     lab.check(got == want, "records %s, expected %s" % (got, want))
 
 
+def copies(row, folder):
+    """A mirror of two ports shows packets twice; the same packet a while later is a packet."""
+    frames = [frame.udp(1000 + n, n) for n in range(100)]
+    with inputs.PortRig() as rig, frame.Sender(rig.tx, "p0") as sender, \
+            probe.Weir(rig.rx, row.spec, ("--dedup", "50ms", *row.options), folder) as weir:
+        for _ in range(2):
+            for one in frames:
+                sender.send(one, one)
+            time.sleep(0.2)
+        records, books = weir.stop()
+    lab.check((books["observed"], books["duplicate"], books["metered"]) == (400, 200, 200),
+              "sent 400, half of them copies: %s" % {k: books[k] for k in ("observed", "duplicate", "metered")})
+    lab.check(len(records) == 100 and all(r["packetDeltaCount"] == 2 for r in records), "records: %s" % records[:2])
+
+
 def cases(_):
     return [("%s[%s]" % (function.__name__, row.name), functools.partial(function, row))
             for kind in ("port", "alone") for row in inputs.of_rig(kind)[0]
-            for function in ((apart, joined) if row.joins else (apart,))]
+            for function in ((apart, copies, joined) if row.joins else (apart, copies))]
