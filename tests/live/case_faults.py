@@ -183,11 +183,17 @@ def overrun(row, _):
               "sent %d, observed %d + dropped %d" % (sent, books["observed"], books["dropped"]))
 
 
+def named(functions, rows):
+    return [("%s[%s]" % (function.__name__, row.name), functools.partial(function, row))
+            for row in rows for function in functions]
+
+
+def hasty_cases(full):
+    """Those that look at milliseconds, or need the machine for themselves."""
+    return named([latency, drained] + ([overrun] if full else []), inputs.of_ports(full))
+
+
 def cases(full):
-    found = []
-    for kind in ("port", "alone"):
-        for row in inputs.of_rig(kind)[0]:
-            every = [killed, second_signal, down_and_up, removed_and_added, silent, latency, drained]
-            every += [overrun] if full else []
-            found += [("%s[%s]" % (function.__name__, row.name), functools.partial(function, row)) for function in every]
-    return found
+    """Those that mostly wait."""
+    return named([killed], inputs.of_ports(full, variants=True)) + \
+        named([second_signal, down_and_up, removed_and_added, silent], inputs.of_ports(full))

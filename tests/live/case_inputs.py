@@ -1,7 +1,7 @@
 """Several inputs of one weir, apart or joined into one logical interface; and copies that a mirror makes."""
-import functools
 import time
 
+import case_faults
 import frame
 import inputs
 import lab
@@ -67,7 +67,6 @@ def copies(row, folder):
     lab.check(len(records) == 100 and all(r["packetDeltaCount"] == 2 for r in records), "records: %s" % records[:2])
 
 
-def cases(_):
-    return [("%s[%s]" % (function.__name__, row.name), functools.partial(function, row))
-            for kind in ("port", "alone") for row in inputs.of_rig(kind)[0]
-            for function in ((apart, copies, joined) if row.joins else (apart, copies))]
+def cases(full):
+    return case_faults.named([apart, copies], inputs.of_ports(full)) + \
+        case_faults.named([joined], [row for row in inputs.of_ports(full, variants=True) if row.joins])

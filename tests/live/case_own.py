@@ -124,6 +124,6 @@ def stream(row, folder):
     lab.check(books["own_export"] <= before["rx_packets"] + before["tx_packets"], "%s" % books)
 
 
-def cases(_full):
+def cases(full):
     return [("own_%s[%s]" % (function.__name__, row.name), functools.partial(function, row))
-            for row in inputs.of_rig("port")[0] for function in (left_out, metered, stream)]
+            for row in inputs.of_ports(full) if row.rig == "port" for function in (left_out, metered, stream)]

@@ -1,39 +1,52 @@
 """THE table of live inputs, and the rigs they are tested on. A new input is a row."""
+import functools
 from collections import namedtuple
 
 import lab
 import probe
 
-# scheme   of -i; with workers it names the row
+# name     of the row; its scheme first
 # rig      what it watches: a port, a port of its own (it takes the packets away), or a gateway
 # spec     what follows -i
 # options  of weir
-# needs    word of `weir --version` without which it is skipped; None: always built
+# needs    what `weir --version` lists among its inputs, or the row is skipped; None: always built
 # segments what it makes of a super-packet: True: counts its segments as on the wire
 # joins    p1+p2 can be one logical interface
+# variant  of the row above it: the short run only sends it captures and kills it
 # bench    it has a row in the live benchmark
-Input = namedtuple("Input", "name rig spec options needs segments joins bench",
-                   defaults=((), None, False, False, True))
+Input = namedtuple("Input", "name rig spec options needs segments joins variant bench",
+                   defaults=((), None, False, False, False, True))
 
 QUEUE, GROUP = 5, 7
 
 INPUTS = [
+    Input("ring", "port", "ring:p1", ("--workers", "1"), "ring", segments=True, joins=True),
+    Input("ring-2", "port", "ring:p1", ("--workers", "2"), "ring", segments=True, joins=True, variant=True),
+    Input("ring-4", "port", "ring:p1", ("--workers", "4"), "ring", segments=True, joins=True, variant=True, bench=False),
     Input("pcap", "port", "pcap:p1"),
-    Input("ring", "port", "ring:p1", segments=True),
-    Input("ring-2", "port", "ring:p1", ("--workers", "2"), segments=True),
-    Input("ring-4", "port", "ring:p1", ("--workers", "4"), segments=True),
-    Input("xdp", "alone", "xdp:p1", needs="xdp"),
-    Input("xdp-generic", "alone", "xdp:p1,generic", needs="xdp"),
-    Input("nfqueue", "gate", "nfqueue:%d" % QUEUE, needs="nfqueue"),
-    Input("nflog", "gate", "nflog:%d" % GROUP, needs="nflog"),
+    Input("xdp", "alone", "xdp:p1", (), "xdp"),
+    Input("xdp-generic", "alone", "xdp:p1,generic", (), "xdp", variant=True),
+    Input("nfqueue", "gate", "nfqueue:%d" % QUEUE, (), "nfqueue"),
+    Input("nflog", "gate", "nflog:%d" % GROUP, (), "nflog"),
 ]
+
+
+@functools.lru_cache(maxsize=None)
+def built_in():
+    (line,) = [line for line in probe.version().splitlines() if line.startswith("inputs:")]
+    return line.split()[1:]
 
 
 def lacks(row):
     """Why a row cannot be tested with this build, or None."""
-    if row.needs is None or row.needs in probe.version():
+    if row.needs is None or row.needs in built_in():
         return None
     return "%s: this weir is built without %s" % (row.name, row.needs)
+
+
+def of_ports(full, variants=False):
+    """Rows of ports to test, with variants of a row in the full run or when asked for."""
+    return [row for kind in ("port", "alone") for row in of_rig(kind)[0] if full or variants or not row.variant]
 
 
 def of_rig(kind):
@@ -88,6 +101,12 @@ table inet gate {
 """
 
 
+def queue(space, table, chain, *match):
+    """Sends packets through weir's queue; nft's own statement for it is in few kernels."""
+    for program in ("iptables", "ip6tables"):
+        space.run(program, "-t", table, "-A", chain, *match, "-j", "NFQUEUE", "--queue-num", str(QUEUE), "--queue-bypass")
+
+
 class GateRig(PortRig):
     """The same, with p1 a gateway's port."""
 
@@ -97,9 +116,7 @@ class GateRig(PortRig):
                        "net.ipv6.conf.p1.addr_gen_mode=1", "net.ipv6.conf.p1.disable_ipv6=0",
                        "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.p1.rp_filter=0")
         self.rx.nft(GATE_RULES % GROUP)
-        for program in ("iptables", "ip6tables"):  # nft's own queue statement is in few kernels
-            self.rx.run(program, "-t", "raw", "-A", "PREROUTING", "-i", "p1", "-j", "NFQUEUE",
-                        "--queue-num", str(QUEUE), "--queue-bypass")
+        queue(self.rx, "raw", "PREROUTING", "-i", "p1")
 
 
 RIGS = {"port": PortRig, "alone": PortRig, "gate": GateRig}

@@ -6,11 +6,13 @@
 Exit 0 when no case failed. The closing line is `N passed, N failed`, and how many were skipped. See README.md here.
 """
 import argparse
+import concurrent.futures
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -33,18 +35,23 @@ def arguments():
     return parser.parse_args()
 
 
+AT_ONCE = 4  # of the cases that mostly wait
+
+
 class Tally:
     def __init__(self, verbose):
         self.verbose = verbose
         self.passed = self.failed = 0
         self.skipped = {}
+        self.lock = threading.Lock()
 
     def case(self, name, function, folder):
         start = time.monotonic()
         try:
             function(folder)
         except lab.Skip as why:
-            self.skipped.setdefault(str(why), []).append(name)
+            with self.lock:
+                self.skipped.setdefault(str(why), []).append(name)
             return
         except (lab.Failed, subprocess.SubprocessError, OSError) as why:
             self.fail(name, "%s: %s" % (type(why).__name__, why) if not isinstance(why, lab.Failed) else str(why))
@@ -52,12 +59,14 @@ class Tally:
         except Exception:
             self.fail(name, traceback.format_exc(limit=-4))
             return
-        self.passed += 1
+        with self.lock:
+            self.passed += 1
         if self.verbose:
             print("ok   %s (%.1f s)" % (name, time.monotonic() - start), flush=True)
 
     def fail(self, name, text):
-        self.failed += 1
+        with self.lock:
+            self.failed += 1
         print("FAIL %s\n     %s" % (name, text.replace("\n", "\n     ")), flush=True)
 
     def close(self):
@@ -70,10 +79,11 @@ class Tally:
 
 
 def run_all(options, tally, folder):
-    def all_of(found):
-        for name, function in found:
-            if options.k in name:
-                tally.case(name, function, folder)
+    def all_of(found, at_once=1):
+        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+            for name, function in found:
+                if options.k in name:
+                    pool.submit(tally.case, name, function, folder)
 
     closers, waiting = [], []
     try:
@@ -86,9 +96,8 @@ def run_all(options, tally, folder):
         else:
             tally.skipped["no real captures at WEIR_PCAPS (%s)" % captures.FOLDER] = ["equal", "paced"]
         all_of(case_traffic.cases(options.full))
-        all_of(case_faults.cases(options.full))
-        all_of(case_inputs.cases(options.full))
-        all_of(case_own.cases(options.full))
+        all_of(case_faults.hasty_cases(options.full))
+        all_of(case_faults.cases(options.full) + case_inputs.cases(options.full) + case_own.cases(options.full), AT_ONCE)
         all_of(waiting)
     finally:
         for close in closers:
