@@ -13,6 +13,7 @@
 #define MEMBER_DOUBLE	 double
 #define MEMBER_STRING	 char *
 #define MEMBER_LIST	 struct conf_list
+#define MEMBER_NETS	 struct conf_list
 #define MEMBER_KEYLIST	 uint32_t
 #define MEMBER_DECAPLIST uint32_t
 #define MEMBER_DEDUPLIST uint32_t

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "netset.h"
 
 struct conf_name {
 	uint32_t value;
@@ -671,6 +672,62 @@ static void expect_level(const struct conf_option *opt, FILE *out)
 	print_names(level_names, " or ", out);
 }
 
+/* ---- networks ---------------------------------------------------------------------------- */
+
+static int add_net(struct conf_list *list, const char *text, size_t len)
+{
+	struct net net;
+	int err = net_parse(text, len, &net);
+	if (err != 0)
+		return err;
+	char **item = realloc(list->item, (list->count + 1) * sizeof(*item));
+	if (item == NULL)
+		return ERR_NOMEM;
+	list->item = item;
+	if ((item[list->count] = strndup(text, len)) == NULL)
+		return ERR_NOMEM;
+	list->count++;
+	return 0;
+}
+
+/* A list in one value: the whole of it replaces what was there. */
+static int parse_nets(const struct conf_option *opt, const char *text, void *member)
+{
+	(void)opt;
+	struct conf_list list = {0};
+	int err = 0;
+	if (*text == '\0')
+		text = NULL;
+	while (text != NULL && err == 0) {
+		const char *item;
+		size_t len = next_item(&text, &item);
+		err = add_net(&list, item, len);
+	}
+	clear_list(err == 0 ? member : &list);
+	if (err == 0)
+		*(struct conf_list *)member = list;
+	return err;
+}
+
+static bool print_nets(const struct conf_option *opt, const void *member, FILE *out)
+{
+	(void)opt;
+	const struct conf_list *list = member;
+	for (unsigned i = 0; i < list->count; i++)
+		fprintf(out, "%s%s", i == 0 ? "\"" : ",", list->item[i]);
+	if (list->count > 0)
+		fputc('"', out);
+	return list->count > 0;
+}
+
+static void expect_nets(const struct conf_option *opt, FILE *out)
+{
+	(void)opt;
+	fputs("networks with commas between them, as 10.0.0.0/8,2001:db8::/32, all bits behind the "
+	      "prefix 0",
+	      out);
+}
+
 /* ---- the types --------------------------------------------------------------------------- */
 
 static const struct {
@@ -686,6 +743,7 @@ static const struct {
 	[CONF_TYPE_DOUBLE] = {parse_double, print_double, expect_double, NULL},
 	[CONF_TYPE_STRING] = {parse_string, print_string, expect_string, clear_string},
 	[CONF_TYPE_LIST] = {parse_list, print_list, expect_list, clear_list},
+	[CONF_TYPE_NETS] = {parse_nets, print_nets, expect_nets, clear_list},
 	[CONF_TYPE_KEYLIST] = {parse_key, print_key, expect_key, NULL},
 	[CONF_TYPE_DECAPLIST] = {parse_decap, print_decap, expect_decap, NULL},
 	[CONF_TYPE_DEDUPLIST] = {parse_dedup, print_dedup, expect_dedup, NULL},

@@ -85,11 +85,11 @@ uint16_t field_offset(struct field_ref ref)
 	return (uint16_t)(f->offset + (ref.reverse ? f->stride : 0));
 }
 
-uint8_t field_needs(struct field_ref ref)
+uint16_t field_needs(struct field_ref ref)
 {
 	const struct field *f = &fields[ref.id];
 	bool always = (f->defaults & REV_ALWAYS) == REV_ALWAYS;
-	return (uint8_t)(f->needs | (ref.reverse && !always ? NEEDS_REVERSE : 0));
+	return (uint16_t)(f->needs | (ref.reverse && !always ? NEEDS_REVERSE : 0));
 }
 
 static void list_number(FILE *out, unsigned number)

@@ -212,7 +212,10 @@ static void put_defaults(const struct field *f)
 	static const struct {
 		unsigned flag;
 		const char *name;
-	} lists[] = {{IN_TEXT, "text"}, {IN_IPFIX, "IPFIX"}, {IN_V9, "v9"}};
+	} lists[] = {{IN_TEXT, "text"},
+		     {IN_IPFIX, "IPFIX"},
+		     {IN_V9, "v9"},
+		     {IN_LOCAL, "IPFIX and v9 with local-networks"}};
 	const char *separator = " ";
 	for (unsigned i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
 		if ((f->defaults & lists[i].flag) == 0)

@@ -34,6 +34,7 @@
 #include "field.h"
 #include "output.h"
 #include "path.h"
+#include "policy/local.h"
 #include "spsc_ring.h"
 #include "url.h"
 
@@ -198,9 +199,11 @@ static void give_clock(struct exporter *x)
 		output_clock(x->outputs[i], x->now);
 }
 
-static void take_record(struct exporter *x, struct export_queue *q, const struct flow_record *r)
+static void take_record(struct exporter *x, struct export_queue *q, struct flow_record *r)
 {
 	see_clock(x, q, r->clock);
+	if (x->conf.local != NULL)
+		local_mark(x->conf.local, r);
 	for (unsigned i = 0; i < x->conf.outputs_count; i++)
 		output_record(x->outputs[i], r, x->now);
 }
@@ -220,7 +223,7 @@ static void take_end(struct exporter *x, struct export_queue *q)
 	q->ended = true;
 }
 
-static void take_item(struct exporter *x, struct export_queue *q, const union export_item *item)
+static void take_item(struct exporter *x, struct export_queue *q, union export_item *item)
 {
 	switch ((enum export_kind)item->kind) {
 	case EXPORT_RECORD:
@@ -245,9 +248,9 @@ static unsigned drain_queue(struct exporter *x, struct export_queue *q)
 	if (!x->conf.replay)
 		x->now = wall_now();
 	const size_t stride = spsc_ring_stride(q->ring);
-	const char *at = first;
+	char *at = first;
 	for (unsigned i = 0; i < n; i++, at += stride)
-		take_item(x, q, (const union export_item *)(const void *)at);
+		take_item(x, q, (union export_item *)(void *)at);
 	spsc_ring_release(q->ring, n);
 	if (atomic_load(&q->waiting) && spsc_ring_pending(q->ring) <= ROOM_AT &&
 	    atomic_exchange(&q->waiting, false))

@@ -55,6 +55,24 @@ bool field_list_is_default(const struct field_list *list, enum field_default whi
 	return true;
 }
 
+static bool names_default(const char *fields)
+{
+	static const char word[] = "default";
+	while (fields != NULL) {
+		const size_t len = strcspn(fields, ",");
+		if (len == strlen(word) && memcmp(fields, word, len) == 0)
+			return true;
+		fields = fields[len] == ',' ? fields + len + 1 : NULL;
+	}
+	return false;
+}
+
+void field_list_add_local(const char *fields, struct field_list *list)
+{
+	if (fields == NULL || names_default(fields))
+		add_defaults(list, IN_LOCAL, false);
+}
+
 /* Can the output carry it? NULL, or why not. */
 static const char *refusal(struct field_ref ref, enum field_default which, bool biflow)
 {

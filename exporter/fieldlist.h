@@ -21,6 +21,10 @@ struct field_list {
 int field_list_choose(const char *fields, enum field_default which, bool biflow, struct errtext *e,
 		      struct field_list *ret_list);
 
+/* Appends what the default lists of IPFIX and v9 have besides in runs with local networks, where
+ * `fields` asks for the default list. Before anything else is appended. */
+void field_list_add_local(const char *fields, struct field_list *list);
+
 /* Is it that default list, without changes? */
 bool field_list_is_default(const struct field_list *list, enum field_default which, bool biflow);
 

@@ -13,8 +13,8 @@
 
 #define FAMILIES (NEEDS_IP4 | NEEDS_IP6)
 
-/* Every shape there can be: 2 families, 6 other bits, of which each family lacks one. */
-#define SHAPES_MAX 64
+/* Every shape there can be: 2 families, 7 other bits, of which each family lacks one. */
+#define SHAPES_MAX 128
 
 /* What a record of this shape shows of `used`; ICMP of the other family is not shown. */
 static unsigned visible(unsigned shape, unsigned used)
@@ -91,17 +91,17 @@ int template_set_make(const struct field_list *list, enum template_wire wire,
 		used |= field_needs(list->ref[i]);
 	static const unsigned families[] = {NEEDS_IP4, NEEDS_IP6};
 	for (unsigned f = 0; f < 2; f++) {
-		for (unsigned rest = 0; rest <= UINT8_MAX; rest += FAMILIES + 1) {
+		for (unsigned rest = 0; rest < FIELD_SHAPES; rest += FAMILIES + 1) {
 			unsigned shape = families[f] | rest;
 			if (visible(shape, used) != shape)
 				continue;
 			struct template *t = &set.templates[set.count];
 			t->id = (uint16_t)(TEMPLATE_FIRST_ID + set.count++);
-			t->shape = (uint8_t)shape;
+			t->shape = (uint16_t)shape;
 			make_template(t, list, wire);
 		}
 	}
-	for (unsigned shape = 0; shape <= UINT8_MAX; shape++)
+	for (unsigned shape = 0; shape < FIELD_SHAPES; shape++)
 		for (unsigned i = 0; i < set.count; i++)
 			if (set.templates[i].shape == visible(shape, used))
 				set.by_shape[shape] = (uint8_t)i;

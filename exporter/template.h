@@ -23,7 +23,7 @@ struct template
 {
 	uint16_t id;
 	uint16_t fields;
-	uint8_t shape; /* the needs (enum field_needs) its fields may have */
+	uint16_t shape; /* the needs (enum field_needs) its fields may have */
 	size_t spec_len;
 	uint8_t spec[FIELD_LIST_MAX * 8]; /* field specifiers, RFC 7011 §3.2 */
 	struct plan plan;
@@ -33,7 +33,7 @@ struct template
 struct template_set {
 	unsigned count;
 	struct template *templates;
-	uint8_t by_shape[256]; /* index of the template for a record of that shape */
+	uint8_t by_shape[FIELD_SHAPES]; /* index of the template for a record of that shape */
 };
 
 /* The first id of data templates; the next follow. */

@@ -85,6 +85,7 @@ struct conf {
 	int64_t dedup_ns;          /* window in which a packet's copies are left out; 0 = off */
 	uint32_t dedup_ignore;     /* enum dedup_ignore */
 	bool meter_own;            /* live: packets of our own export streams too */
+	struct conf_list local_networks; /* each one as net_parse takes it */
 	uint64_t flows;
 	uint64_t memory;           /* bytes; 0 = `flows` decides */
 	uint64_t workers;          /* 0 = choose */

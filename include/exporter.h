@@ -15,6 +15,7 @@
 
 struct exporter;
 struct export_queue;
+struct netset;
 struct own;
 
 enum sampling_mode {
@@ -44,6 +45,7 @@ struct exporter_conf {
 	bool key_has_tos;             /* tos-mask is not 0 */
 	const struct exporter_iface *ifaces;
 	unsigned ifaces_count;
+	const struct netset *local;   /* networks that flowDirection is about, or NULL. Outlives us */
 	struct own *own;              /* told of each stream to a collector; or NULL. Outlives us */
 };
 

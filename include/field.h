@@ -49,7 +49,11 @@ enum field_needs {
 	NEEDS_CVLAN = 1 << 5,
 	NEEDS_MAC = 1 << 6,
 	NEEDS_REVERSE = 1 << 7, /* packets in the reverse direction */
+	NEEDS_LOCAL = 1 << 8,	/* one end in a local network, the other not */
 };
+
+/* Shapes are below this. */
+#define FIELD_SHAPES (1 << 9)
 
 enum field_default {
 	IN_TEXT = 1 << 0,
@@ -57,6 +61,7 @@ enum field_default {
 	IN_V9 = 1 << 2,
 	REV_TOO = 1 << 3,		 /* the reverse is in the same lists */
 	REV_ALWAYS = REV_TOO | (1 << 4), /* and 0 when nothing came back */
+	IN_LOCAL = 1 << 5,		 /* IPFIX and v9, in runs with local networks */
 };
 
 /* How far the reverse direction's member lies behind. */
@@ -86,7 +91,7 @@ struct field {
 	uint8_t v9_len;	   /* bytes in NetFlow v9 */
 	uint8_t kind;	   /* enum field_kind */
 	uint8_t size;	   /* bytes of the member */
-	uint8_t needs;	   /* enum field_needs, all of them */
+	uint16_t needs;	   /* enum field_needs, all of them */
 	uint8_t defaults;  /* enum field_default */
 	uint8_t privacy;   /* enum field_privacy */
 	uint16_t offset;   /* of the member in struct flow_record */
@@ -124,7 +129,7 @@ unsigned field_name(struct field_ref ref, char *buf);
 
 /* Where the value lies in a record, and the shape bits it needs. */
 uint16_t field_offset(struct field_ref ref);
-uint8_t field_needs(struct field_ref ref);
+uint16_t field_needs(struct field_ref ref);
 
 /* The rows of elements of options records; NULL name ends them. */
 extern const struct option_element option_elements[];
@@ -133,7 +138,7 @@ extern const struct option_element option_elements[];
 void field_list(FILE *out);
 
 /* The shape bits of a record. */
-static inline uint8_t flow_shape(const struct flow_record *r)
+static inline uint16_t flow_shape(const struct flow_record *r)
 {
 	unsigned s = r->ip_version == 6 ? NEEDS_IP6 : NEEDS_IP4;
 	if (r->icmp_known)
@@ -151,7 +156,9 @@ static inline uint8_t flow_shape(const struct flow_record *r)
 		s |= NEEDS_MAC;
 	if (r->dir[FLOW_REVERSE].packets != 0)
 		s |= NEEDS_REVERSE;
-	return (uint8_t)s;
+	if (r->dir[FLOW_FORWARD].directed)
+		s |= NEEDS_LOCAL;
+	return (uint16_t)s;
 }
 
 #endif

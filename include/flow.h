@@ -42,7 +42,9 @@ struct flow_dir {
 	uint8_t tos;         /* whole ToS byte of the direction's first packet in the record */
 	uint8_t ttl_min;     /* least TTL or hop limit */
 	uint8_t ttl_max;
-	uint8_t reserved[7];
+	uint8_t direction;   /* flowDirection, element 61, when `directed`; the exporter's */
+	bool directed;       /* exactly one end is in a local network; the probe leaves it false */
+	uint8_t reserved[5];
 };
 
 #define FLOW_VLAN_NONE 0xffff

@@ -22,6 +22,7 @@ struct live_input {
 
 struct probe {
 	const struct conf *conf;
+	struct netset *local;    /* NULL: none are named */
 	struct own *own;         /* live, unless our own streams are to be metered */
 	struct exporter *exporter;
 	struct worker **worker;

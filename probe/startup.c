@@ -14,6 +14,7 @@
 #include "flow/table.h"
 #include "inputs.h"
 #include "log.h"
+#include "netset.h"
 #include "own.h"
 #include "probe.h"
 
@@ -61,11 +62,14 @@ static int outputs_start(struct probe *p)
 		.ifaces_count = p->ifaces_count,
 	};
 	char text[512];
-	int own_err = p->live && !c->meter_own ? own_new(&p->own) : 0;
-	if (own_err != 0)
-		return own_err;
+	int err = p->live && !c->meter_own ? own_new(&p->own) : 0;
+	if (err == 0 && c->local_networks.count > 0)
+		err = netset_new(c->local_networks.item, c->local_networks.count, &p->local);
+	if (err != 0)
+		return err;
 	conf.own = p->own;
-	int err = exporter_new(&conf, text, sizeof(text), &p->exporter);
+	conf.local = p->local;
+	err = exporter_new(&conf, text, sizeof(text), &p->exporter);
 	if (err != 0)
 		log_errorx("output", "%s", text);
 	return err;
@@ -75,6 +79,7 @@ static void outputs_stop(struct probe *p)
 {
 	exporter_free(p->exporter);
 	own_free(p->own);
+	netset_free(p->local);
 }
 
 static int export_start(struct probe *p)

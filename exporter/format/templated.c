@@ -253,6 +253,8 @@ static int prepare(struct templated *t, const struct encoder_conf *conf, struct 
 	int err = field_list_choose(conf->spec->fields, which, conf->spec->biflow, e, &t->list);
 	if (err != 0)
 		return err;
+	if (conf->run->local != NULL)
+		field_list_add_local(conf->spec->fields, &t->list);
 	add_selector(&t->list);
 	err = template_set_make(&t->list, t->dialect->wire, &t->set);
 	if (err != 0)

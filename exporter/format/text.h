@@ -49,7 +49,7 @@ enum text_op {
 /* One value of a record. */
 struct text_step {
 	uint8_t op;
-	uint8_t needs; /* shape bits; else the value is not there */
+	uint16_t needs; /* shape bits; else the value is not there */
 	bool quoted;   /* a string, not a number */
 	uint16_t offset;
 };

@@ -45,7 +45,7 @@ enum {
 struct filter_test {
 	struct field_ref ref;
 	uint8_t load;  /* enum filter_load */
-	uint8_t needs; /* shape bits without which it is false, whatever it asks */
+	uint16_t needs; /* shape bits without which it is false, whatever it asks */
 	uint16_t offset;
 	uint16_t on_true;
 	uint16_t on_false;

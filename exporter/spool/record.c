@@ -1,6 +1,6 @@
 /*
- * Records as CBOR maps, by a table of members. Keys of the forward direction are 1 to 10, and the
- * reverse direction's are their negatives, so that each takes one byte. libcbor's streaming encoder
+ * Records as CBOR maps, by a table of members. Keys of the forward direction are 1 to 10, 27 and 28, and
+ * the reverse direction's are their negatives, so that nearly each takes one byte. libcbor's streaming encoder
  * makes the heads, its streaming decoder reads them: one head a call, nothing allocated.
  */
 #include "record.h"
@@ -10,6 +10,7 @@
 
 enum member_kind {
 	MEMBER_NUMBER, /* unsigned; missing: 0 */
+	MEMBER_FLAG,   /* 1; missing: 0 */
 	MEMBER_VLAN,   /* missing: FLOW_VLAN_NONE */
 	MEMBER_BYTES,  /* zeros at the end are left out */
 };
@@ -46,7 +47,7 @@ static const struct member members[] = {
 	ONE(12, NUMBER, ip_proto),
 	ONE(13, NUMBER, end_reason),
 	ONE(14, NUMBER, biflow_direction),
-	ONE(15, NUMBER, icmp_known),
+	ONE(15, FLAG, icmp_known),
 	ONE(16, NUMBER, sport),
 	ONE(17, NUMBER, dport),
 	ONE(18, BYTES, src),
@@ -58,6 +59,8 @@ static const struct member members[] = {
 	ONE(24, BYTES, src_mac),
 	ONE(25, BYTES, dst_mac),
 	ONE(26, NUMBER, worker),
+	DIR(27, direction),
+	MEMBER(28, FLAG, dir[0].directed, sizeof(struct flow_dir)),
 };
 
 enum {
@@ -68,8 +71,8 @@ enum {
 
 _Static_assert(sizeof(struct flow_dir) == 48 && sizeof(struct flow_record) == 184,
 	       "a member that is added to flow.h needs a row above");
-_Static_assert((MEMBERS + 10) * (2 + HEAD_MAX) + 2 * 16 + 2 * 6 <= SPOOL_RECORD_MAX,
-	       "room for every member, ten of them twice");
+_Static_assert((MEMBERS + 12) * (2 + HEAD_MAX) + 2 * 16 + 2 * 6 <= SPOOL_RECORD_MAX,
+	       "room for every member, twelve of them twice");
 
 /* ---- writing ---- */
 
@@ -275,7 +278,7 @@ static bool store(const struct member *m, bool reverse, const struct item *value
 	}
 	if (value->kind != ITEM_UINT || (m->size < 8 && value->number >> (8 * m->size) != 0))
 		return false;
-	if (m->offset == offsetof(struct flow_record, icmp_known) && value->number > 1)
+	if (m->kind == MEMBER_FLAG && value->number > 1)
 		return false;
 	memcpy(at, &value->number, m->size);
 	return true;

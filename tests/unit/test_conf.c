@@ -701,7 +701,7 @@ Test(conf, help_fits_a_screen)
 		cr_assert_leq(len, 80, "%.*s", (int)len, p);
 		p += len + 1;
 	}
-	cr_assert_leq(lines, 40);
+	cr_assert_leq(lines, 45);
 	for (unsigned i = 0; i < CONF_OPT_COUNT; i++)
 		cr_assert_not_null(strstr(text, conf_options[i].name));
 	free(text);

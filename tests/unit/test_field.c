@@ -48,6 +48,7 @@ static const struct {
 	{"icmpTypeIPv6", 178, 178, 1},
 	{"icmpCodeIPv6", 179, 179, 1},
 	{"biflowDirection", 239, 239, 1},
+	{"flowDirection", 61, 61, 1},
 	{"dot1qVlanId", 243, 243, 2},
 	{"dot1qCustomerVlanId", 245, 245, 2},
 	{"selectorId", 302, 48, 8},

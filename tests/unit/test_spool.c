@@ -205,6 +205,7 @@ static struct flow_record full_record(void)
 	for (unsigned i = 0; i < FLOW_DIRS; i++) {
 		r.dir[i].first_ns = T0 + i;
 		r.dir[i].last_ns = PKT_TIME_MAX - i;
+		r.dir[i].directed = true;
 		memset(r.dir[i].reserved, 0, sizeof(r.dir[i].reserved));
 	}
 	return r;
