@@ -34,8 +34,9 @@ static bool is_balanced(const struct outbox *o)
 {
 	const struct output_counters *c = o->conf.counters;
 	return stat_get(&c->records_in) + stat_get(&c->recovered) ==
-	       stat_get(&c->filtered) + stat_get(&c->records) + dropped(c) + stat_get(&c->queued) +
-		       stat_get(&c->unconfirmed) + stat_get(&c->spooled);
+	       stat_get(&c->unsampled) + stat_get(&c->filtered) + stat_get(&c->records) +
+		       dropped(c) + stat_get(&c->queued) + stat_get(&c->unconfirmed) +
+		       stat_get(&c->spooled);
 }
 
 static int64_t lag_ns(const struct outbox *o, struct pkt_time now)
