@@ -1,7 +1,8 @@
 /*
- * Records as CBOR maps, by a table of members. Keys of the forward direction are 1 to 10, 27 and 28, and
- * the reverse direction's are their negatives, so that nearly each takes one byte. libcbor's streaming encoder
- * makes the heads, its streaming decoder reads them: one head a call, nothing allocated.
+ * Records as CBOR maps, by a table of members. Keys of the forward direction are 1 to 10, 27 and
+ * 28, and the reverse direction's are their negatives, so that nearly each takes one byte.
+ * libcbor's streaming encoder makes the heads, its streaming decoder reads them: one head a call,
+ * nothing allocated.
  */
 #include "record.h"
 
