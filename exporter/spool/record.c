@@ -70,7 +70,7 @@ enum {
 	PAIRS_MAX = 64, /* more are no record of any version */
 };
 
-_Static_assert(sizeof(struct flow_dir) == 48 && sizeof(struct flow_record) == 184,
+_Static_assert(sizeof(struct flow_record) == 184 && sizeof(((struct flow_dir *)0)->reserved) == 5,
 	       "a member that is added to flow.h needs a row above");
 _Static_assert((MEMBERS + 12) * (2 + HEAD_MAX) + 2 * 16 + 2 * 6 <= SPOOL_RECORD_MAX,
 	       "room for every member, twelve of them twice");

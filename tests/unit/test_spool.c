@@ -274,7 +274,9 @@ static const struct {
 	{"a2 0b 04 12 5011111111111111111111111111111111", true},
 	{"a2 0b 04 12 511111111111111111111111111111111111", false}, /* 17 bytes of address */
 	{"a2 0b 04 0f 02", false},				     /* a bool of 2 */
-	{"a2 0b 04 03 05", false},				     /* first time after the last */
+	{"a2 0b 04 181c 01", true},
+	{"a2 0b 04 381b 02", false}, /* directed is a bool too */
+	{"a2 0b 04 03 05", false},   /* first time after the last */
 	{"a3 0b 04 03 05 04 06", true},
 	{"a2 0b 04 15 1b8000000000000000", false}, /* a clock before 1970 */
 	{"a2 0b 04 2a 01", true},		   /* key -11: ip_version has no reverse */
