@@ -31,6 +31,7 @@
 #define POLL_MS         10
 #define RETRY_NS        NS_PER_S
 #define FINISH_NS       (4 * POLL_MS * NS_PER_MS)
+#define FINISH_MOST_NS  NS_PER_S /* longer, at a port that does not fall silent */
 
 struct pcap_live {
 	struct capture base;
@@ -269,9 +270,9 @@ static int live_next(struct capture *capture, struct raw_packet *pkts, unsigned 
 	struct pcap_live *live = (struct pcap_live *)capture;
 	if (max == 0) /* to libpcap, 0 packets are all there are */
 		return 0;
-	if (live->ended)
+	int64_t late_ns = live->finish_ns != 0 ? mono_now().ns - live->finish_ns : 0;
+	if (live->ended || late_ns > FINISH_MOST_NS)
 		return ERR_EOF;
-	live->ended = live->finish_ns != 0 && mono_now().ns > live->finish_ns;
 	chunks_recycle(&live->copies, NULL);
 	live->pkts = pkts;
 	live->n = 0;
@@ -280,6 +281,7 @@ static int live_next(struct capture *capture, struct raw_packet *pkts, unsigned 
 		live_wait(live);
 		live_fill(live, max);
 	}
+	live->ended = late_ns > 0 && live->n == 0;
 	live->received += live->n;
 	return (int)live->n;
 }
