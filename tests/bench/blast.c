@@ -1,21 +1,21 @@
 /*
- * A sender for live benchmarks: UDP in 60-byte frames of 65,536 flows in turn, at a fixed rate or flat
- * out, for some seconds; then says what it sent, as JSON.
+ * A sender for live benchmarks: UDP in 60-byte frames of 65,536 flows in turn, at a fixed rate or
+ *flat out, for some seconds; then says what it sent, as JSON.
  *
  *	blast packet LINK SECONDS PPS     AF_PACKET, past the queueing discipline
- *	blast pass LINK SECONDS PPS       frames that LINK is made to receive: BPF_PROG_RUN in live-frames
- *	                                  mode, XDP_PASS. Several times as fast: no second device is passed
- *	blast redirect LINK SECONDS PPS   the same, redirected out of LINK, for a peer that runs XDP
+ *	blast pass LINK SECONDS PPS       frames that LINK is made to receive: BPF_PROG_RUN in
+ *live-frames mode, XDP_PASS. Several times as fast: no second device is passed blast redirect LINK
+ *SECONDS PPS   the same, redirected out of LINK, for a peer that runs XDP
  *
- * PPS 0 is flat out. 256 address pairs times 256 source ports: source and destination add up to the same
- * always, so the IP checksum stays right.
+ * PPS 0 is flat out. A flow is an address pair; source and destination add up to the same always,
+ *so the IP checksum stays right. SECONDS may be PACKETSp: so many packets, as 3000000p.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
-#include <arpa/inet.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,12 +25,21 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FRAME = 60, LOT = 64, BATCH = 256, SRC_LOW = 29, DST_LOW = 33, PORT_LOW = 35, CHUNK = 4096, LIVE_CHUNK = 65536 };
+enum {
+	FRAME = 60,
+	SRC = 28, /* low half of the source address */
+	DST = 32, /* and of the destination's */
+	LOT = 64, /* frames of a sendmmsg */
+	CHUNK = 4096,
+	BATCH = 256, /* live frames that the kernel handles at once */
+	LIVE_CHUNK = 65536
+};
 
 static uint8_t base[FRAME] = {
-	2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0,		      /* Ethernet */
-	0x45, 0, 0, FRAME - 14, 0, 0, 0, 0, 64, 17, 0, 0,	      /* IPv4 */
-	10, 0, 0, 0, 10, 1, 0, 255, 0x20, 0, 0, 9, 0, FRAME - 34, 0, 0, /* addresses; UDP, no checksum */
+	2,    0, 0, 0,		0,  2, 2,   0,	 0,    0,  0, 1, 8, 0, /* Ethernet */
+	0x45, 0, 0, FRAME - 14, 0,  0, 0,   0,	 64,   17, 0, 0,       /* IPv4 */
+	10,   0, 0, 0,		10, 1, 255, 255, 0x20, 0,  0, 9, 0, FRAME - 34,
+	0,    0, /* addresses; UDP, no checksum */
 };
 
 static void die(const char *what)
@@ -60,9 +69,10 @@ static void set_ip_checksum(void)
 /* The k-th flow; the program below does the same. */
 static void set_flow(uint8_t *frame, uint64_t k)
 {
-	frame[SRC_LOW] = (uint8_t)k;
-	frame[DST_LOW] = (uint8_t)(k ^ 255);
-	frame[PORT_LOW] = (uint8_t)(k >> 8);
+	frame[SRC] = (uint8_t)(k >> 8);
+	frame[SRC + 1] = (uint8_t)k;
+	frame[DST] = (uint8_t) ~(k >> 8);
+	frame[DST + 1] = (uint8_t)~k;
 }
 
 /* ---- AF_PACKET ----------------------------------------------------------------------------- */
@@ -112,16 +122,20 @@ static int bpf(int cmd, union bpf_attr *attr)
 
 static int make_counter(void)
 {
-	union bpf_attr attr = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1};
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1};
 	int fd = bpf(BPF_MAP_CREATE, &attr);
 	if (fd < 0)
 		die("BPF_MAP_CREATE");
 	return fd;
 }
 
-#define I(c, d, s, o, i) {.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i)}
+#define I(c, d, s, o, i)                                                                           \
+	{                                                                                          \
+		.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i)                \
+	}
 
-/* flow = counter++; the three bytes of it; then PASS, or out of link `out`. */
+/* flow = counter++; its four bytes; then PASS, or out of link `out`. */
 static int load_program(unsigned out)
 {
 	struct bpf_insn code[] = {
@@ -137,17 +151,19 @@ static int load_program(unsigned out)
 		I(BPF_ALU64 | BPF_MOV | BPF_X, 8, 7, 0, 0),
 		I(BPF_ALU64 | BPF_ADD | BPF_K, 8, 0, 0, 1),
 		I(BPF_STX | BPF_MEM | BPF_DW, 0, 8, 0, 0),
-		I(BPF_LDX | BPF_MEM | BPF_W, 2, 6, 0, 0),  /* data */
-		I(BPF_LDX | BPF_MEM | BPF_W, 3, 6, 4, 0),  /* data_end */
+		I(BPF_LDX | BPF_MEM | BPF_W, 2, 6, 0, 0), /* data */
+		I(BPF_LDX | BPF_MEM | BPF_W, 3, 6, 4, 0), /* data_end */
 		I(BPF_ALU64 | BPF_MOV | BPF_X, 4, 2, 0, 0),
 		I(BPF_ALU64 | BPF_ADD | BPF_K, 4, 0, 0, FRAME),
 		I(BPF_JMP | BPF_JGT | BPF_X, 4, 3, 5, 0), /* to the end */
-		I(BPF_STX | BPF_MEM | BPF_B, 2, 7, SRC_LOW, 0),
+		I(BPF_STX | BPF_MEM | BPF_B, 2, 7, SRC + 1, 0),
 		I(BPF_ALU64 | BPF_MOV | BPF_X, 5, 7, 0, 0),
 		I(BPF_ALU64 | BPF_XOR | BPF_K, 5, 0, 0, 255),
-		I(BPF_STX | BPF_MEM | BPF_B, 2, 5, DST_LOW, 0),
+		I(BPF_STX | BPF_MEM | BPF_B, 2, 5, DST + 1, 0),
 		I(BPF_ALU64 | BPF_RSH | BPF_K, 7, 0, 0, 8),
-		I(BPF_STX | BPF_MEM | BPF_B, 2, 7, PORT_LOW, 0),
+		I(BPF_STX | BPF_MEM | BPF_B, 2, 7, SRC, 0),
+		I(BPF_ALU64 | BPF_XOR | BPF_K, 7, 0, 0, 255),
+		I(BPF_STX | BPF_MEM | BPF_B, 2, 7, DST, 0),
 		I(BPF_ALU64 | BPF_MOV | BPF_K, 1, 0, 0, (int)out),
 		I(BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, 0),
 		I(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, XDP_PASS),
@@ -163,8 +179,12 @@ static int load_program(unsigned out)
 		n--;
 	}
 	static char log[16384];
-	union bpf_attr attr = {.prog_type = BPF_PROG_TYPE_XDP, .insns = (uintptr_t)code, .insn_cnt = n,
-			       .license = (uintptr_t) "BSD", .log_level = 1, .log_buf = (uintptr_t)log,
+	union bpf_attr attr = {.prog_type = BPF_PROG_TYPE_XDP,
+			       .insns = (uintptr_t)code,
+			       .insn_cnt = n,
+			       .license = (uintptr_t) "BSD",
+			       .log_level = 1,
+			       .log_buf = (uintptr_t)log,
 			       .log_size = sizeof(log)};
 	int fd = bpf(BPF_PROG_LOAD, &attr);
 	if (fd < 0) {
@@ -177,10 +197,14 @@ static int load_program(unsigned out)
 static uint64_t live_send(int program, unsigned ingress, uint64_t n)
 {
 	struct xdp_md ctx = {.data_end = FRAME, .ingress_ifindex = ingress};
-	union bpf_attr attr = {.test = {.prog_fd = (uint32_t)program, .data_size_in = FRAME,
-					.data_in = (uintptr_t)base, .ctx_size_in = sizeof(ctx),
-					.ctx_in = (uintptr_t)&ctx, .repeat = (uint32_t)n,
-					.flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = BATCH}};
+	union bpf_attr attr = {.test = {.prog_fd = (uint32_t)program,
+					.data_size_in = FRAME,
+					.data_in = (uintptr_t)base,
+					.ctx_size_in = sizeof(ctx),
+					.ctx_in = (uintptr_t)&ctx,
+					.repeat = (uint32_t)n,
+					.flags = BPF_F_TEST_XDP_LIVE_FRAMES,
+					.batch_size = BATCH}};
 	while (bpf(BPF_PROG_TEST_RUN, &attr) != 0)
 		if (errno != EINTR && errno != EAGAIN)
 			die("BPF_PROG_RUN, live frames");
@@ -193,7 +217,9 @@ static void rest(double until)
 {
 	double left = until - now();
 	if (left > 0)
-		nanosleep(&(struct timespec){(time_t)left, (long)((left - (double)(time_t)left) * 1e9)}, NULL);
+		nanosleep(&(struct timespec){(time_t)left,
+					     (long)((left - (double)(time_t)left) * 1e9)},
+			  NULL);
 }
 
 int main(int argc, char **argv)
@@ -203,14 +229,20 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	unsigned index = if_nametoindex(argv[2]);
-	double seconds = atof(argv[3]), pps = atof(argv[4]);
+	int by_count = strchr(argv[3], 'p') != NULL;
+	double seconds = by_count ? 3600 : atof(argv[3]), pps = atof(argv[4]);
+	uint64_t most = by_count ? strtoull(argv[3], NULL, 10) : UINT64_MAX;
 	int is_packet = strcmp(argv[1], "packet") == 0;
 	set_ip_checksum();
-	int fd = is_packet ? packet_open(argv[2]) : load_program(strcmp(argv[1], "redirect") == 0 ? index : 0);
-	uint64_t sent = 0, flat = is_packet ? CHUNK : LIVE_CHUNK; /* to begin a live run costs milliseconds */
+	int fd = is_packet ? packet_open(argv[2])
+			   : load_program(strcmp(argv[1], "redirect") == 0 ? index : 0);
+	uint64_t sent = 0,
+		 flat = is_packet ? CHUNK : LIVE_CHUNK; /* to begin a live run costs milliseconds */
 	double start = now(), end = start + seconds;
-	for (double t = start; t < end; t = now()) {
+	for (double t = start; t < end && sent < most; t = now()) {
 		uint64_t due = pps > 0 ? (uint64_t)((t - start) * pps) - sent : flat;
+		if (due > most - sent)
+			due = most - sent;
 		if (due > 0)
 			sent += is_packet ? packet_send(fd, sent, due) : live_send(fd, index, due);
 		if (pps > 0)

@@ -18,6 +18,7 @@ sys.path.append(os.path.join(os.path.dirname(HERE), "live"))
 
 import inputs  # noqa: E402
 import lab  # noqa: E402
+import probe  # noqa: E402
 import live_contenders as who  # noqa: E402
 import process  # noqa: E402
 import report  # noqa: E402
@@ -32,7 +33,7 @@ RATES = [
     ("flat out, live frames", "live", 0, 2),
 ]
 SETTLE_S = 0.3
-FLAT_SHARE, SOFTFLOWD_SHARE = 0.98, 0.25
+FLAT_SHARE, SOFTFLOWD_SHARE, TWO_QUEUES = 0.98, 0.25, 1.8
 
 
 def share_of(got):
@@ -119,6 +120,47 @@ class Live:
         return report.table(["", "sent a second", "sent", "metered", "share", "told as dropped",
                              "CPU ns a metered packet"], rows)
 
+    # -- two workers, each with its own ring --
+
+    def emptied(self, workers):
+        """Seconds that so many workers need for what waits in their rings: filled while they stood still."""
+        size = "%dMiB" % (self.args.backlog * 400 // workers * 5 // 4 >> 20)
+        options = ("-w", str(workers), "--ring-size", size, "--flows", "131072")
+        with inputs.PortRig() as rig, probe.Weir(rig.rx, "ring:p1", options, program=self.args.weir) as weir:
+            weir.send_signal(signal.SIGSTOP)
+            sent, _ = who.blast(rig, bench.BUILD, self.sender, "pass", "p1", "%dp" % self.args.backlog, 0)
+            time.sleep(SETTLE_S)
+            start = time.monotonic()
+            weir.send_signal(signal.SIGCONT)
+            books = weir.wait_observed(sent, 20)
+            seconds = time.monotonic() - start
+            if books["observed"] != sent:
+                raise process.Failed("-w %d: of %d packets %d were observed, %d dropped" %
+                                     (workers, sent, books["observed"], books["dropped"]))
+            weir.stop()
+        return seconds
+
+    def queues(self):
+        if len(self.cores) < 2 or "ring" not in inputs.built_in():
+            return self.skip("two queues: one core only, or no ring")
+        bench.say("== two queues")
+        seconds = {1: [], 2: []}
+        for _ in range(5):
+            for workers, got in seconds.items():
+                try:
+                    got.append(self.emptied(workers))
+                except (process.Failed, lab.Failed) as failure:
+                    return self.skip("two queues: %s" % failure)
+                bench.say("  ", workers, got[-1])
+        one, two = (min(got) for got in seconds.values())
+        rows = [[f"{n} worker{'s' * (n > 1)}", "%.0f" % (min(got) * 1000), "%.0f" % (max(got) * 1000),
+                 "%.1f" % (self.args.backlog / min(got) / 1e6)] for n, got in seconds.items()]
+        self.tables.append(
+            f"**Two workers, each with its ring**: {self.args.backlog:,} packets wait when the workers, which stood still, "
+            f"may go on; both cores are theirs. {one / two:.2f} times as fast (to reach: {TWO_QUEUES})"
+            f"{mark(one / two >= TWO_QUEUES)}.\n\n" + report.table(["", "ms, best of five", "worst", "million packets a second"], rows))
+        return None
+
     # -- what was to be reached --
 
     def limits(self):
@@ -138,6 +180,8 @@ class Live:
             rows.append([name, "%d of %d" % (sum(lossless), len(lossless)) + mark(all(lossless)),
                          ", ".join("%.2f" % s + mark(s >= FLAT_SHARE) for s in flat),
                          ", ".join("%.2f" % c + mark(c <= SOFTFLOWD_SHARE) for c in cost)])
+        if not rows:
+            return ""
         return report.table(["", "rates without loss, of those where the bare loop has none",
                              f"flat out: share metered, times the bare loop's (≥ {FLAT_SHARE})",
                              f"CPU a packet, times softflowd's (≤ {SOFTFLOWD_SHARE})"], rows)
@@ -158,6 +202,8 @@ class Live:
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3, help="of sending in each run")
+    parser.add_argument("--backlog", type=int, default=2_000_000, help="packets that two queues are emptied of")
+    parser.add_argument("--only", choices=("rates", "queues"), help="one of both parts")
     parser.add_argument("--weir", default=os.path.join(bench.ROOT, "weir"))
     parser.add_argument("--write", action="store_true", help="put the figures in docs/PERFORMANCE.md")
     return parser.parse_args()
@@ -178,7 +224,10 @@ def main():
     start = time.monotonic()
     try:
         live = Live(args, work)
-        live.rates()
+        if args.only != "queues":
+            live.rates()
+        if args.only != "rates":
+            live.queues()
         live.finish(load)
     finally:
         shutil.rmtree(work, ignore_errors=True)

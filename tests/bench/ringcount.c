@@ -1,7 +1,7 @@
 /*
- * The least that a live meter costs: counts what a port receives, through a TPACKET_V3 ring of the size
- * given, looking at each packet's header and adding up lengths. Prints "ready", then as JSON on SIGINT
- * what it had and what the kernel dropped for want of room.
+ * The least that a live meter costs: counts what a port receives, through a TPACKET_V3 ring of the
+ *size given, looking at each packet's header and adding up lengths. Prints "ready", then as JSON on
+ *SIGINT what it had and what the kernel dropped for want of room.
  *
  *	ringcount LINK MIB
  */
@@ -41,15 +41,20 @@ static void die(const char *what)
 static uint8_t *open_ring(int s, const char *link, unsigned blocks)
 {
 	int version = TPACKET_V3;
-	struct tpacket_req3 req = {.tp_block_size = BLOCK, .tp_block_nr = blocks, .tp_frame_size = 2048,
-				   .tp_frame_nr = blocks * (BLOCK / 2048), .tp_retire_blk_tov = RETIRE_MS};
+	struct tpacket_req3 req = {.tp_block_size = BLOCK,
+				   .tp_block_nr = blocks,
+				   .tp_frame_size = 2048,
+				   .tp_frame_nr = blocks * (BLOCK / 2048),
+				   .tp_retire_blk_tov = RETIRE_MS};
 	if (setsockopt(s, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) != 0 ||
 	    setsockopt(s, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)) != 0)
 		die("PACKET_RX_RING");
-	uint8_t *ring = mmap(NULL, (size_t)blocks * BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, s, 0);
+	uint8_t *ring = mmap(NULL, (size_t)blocks * BLOCK, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_POPULATE, s, 0);
 	if (ring == MAP_FAILED)
 		die("mmap");
-	struct sockaddr_ll a = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL),
+	struct sockaddr_ll a = {.sll_family = AF_PACKET,
+				.sll_protocol = htons(ETH_P_ALL),
 				.sll_ifindex = (int)if_nametoindex(link)};
 	if (a.sll_ifindex == 0 || bind(s, (struct sockaddr *)&a, sizeof(a)) != 0)
 		die(link);
@@ -84,7 +89,8 @@ int main(int argc, char **argv)
 	struct totals t = {0, 0};
 	struct pollfd fd = {.fd = s, .events = POLLIN};
 	for (;;) {
-		struct tpacket_block_desc *block = (struct tpacket_block_desc *)(ring + (size_t)next * BLOCK);
+		struct tpacket_block_desc *block =
+			(struct tpacket_block_desc *)(ring + (size_t)next * BLOCK);
 		_Atomic uint32_t *status = (_Atomic uint32_t *)&block->hdr.bh1.block_status;
 		if (atomic_load_explicit(status, memory_order_acquire) & TP_STATUS_USER) {
 			take(&t, block);
@@ -98,7 +104,7 @@ int main(int argc, char **argv)
 	socklen_t len = sizeof(stats);
 	if (getsockopt(s, SOL_PACKET, PACKET_STATISTICS, &stats, &len) != 0)
 		die("PACKET_STATISTICS");
-	printf("{\"packets\": %llu, \"bytes\": %llu, \"dropped\": %u}\n", (unsigned long long)t.packets,
-	       (unsigned long long)t.bytes, stats.tp_drops);
+	printf("{\"packets\": %llu, \"bytes\": %llu, \"dropped\": %u}\n",
+	       (unsigned long long)t.packets, (unsigned long long)t.bytes, stats.tp_drops);
 	return 0;
 }

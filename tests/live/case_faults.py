@@ -2,6 +2,7 @@
 import functools
 import json
 import signal
+import subprocess
 import time
 
 import captures
@@ -183,6 +184,22 @@ def overrun(row, _):
               "sent %d, observed %d + dropped %d" % (sent, books["observed"], books["dropped"]))
 
 
+def flooded(row, _):
+    """A stop is heard though the port does not fall silent."""
+    with inputs.PortRig() as rig, probe.Weir(rig.rx, row.spec, row.options) as weir:
+        flood = rig.tx.popen(["tcpreplay", "-q", "-i", "p0", "--topspeed", "--loop", "1000",
+                              captures.path_of("zeek-echo-connections.pcap")], stdout=subprocess.DEVNULL)
+        try:
+            weir.wait_observed(100000)
+            start = time.monotonic()
+            weir.stop()
+            took = time.monotonic() - start
+        finally:
+            flood.kill()
+            flood.wait()
+    lab.check(took < 2, "a stop took %.1f s" % took)
+
+
 def named(functions, rows):
     return [("%s[%s]" % (function.__name__, row.name), functools.partial(function, row))
             for row in rows for function in functions]
@@ -190,7 +207,7 @@ def named(functions, rows):
 
 def hasty_cases(full):
     """Those that look at milliseconds, or need the machine for themselves."""
-    return named([latency, drained] + ([overrun] if full else []), inputs.of_ports(full))
+    return named([latency, drained] + ([flooded, overrun] if full else []), inputs.of_ports(full))
 
 
 def cases(full):

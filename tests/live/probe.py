@@ -42,14 +42,14 @@ def version():
 class Weir:
     """A live probe, watching when the constructor returns; a context manager that leaves none behind."""
 
-    def __init__(self, space, specs, options=(), folder=None, fields=None, ready=True, stream=False):
+    def __init__(self, space, specs, options=(), folder=None, fields=None, ready=True, stream=False, program=WEIR):
         """`folder`: records go to a file there; `stream`: to us, as they come; neither: nowhere."""
         specs = [specs] if isinstance(specs, str) else specs
         self.specs = specs
         self.path = os.path.join(folder, "%s-%d.json" % (re.sub(r"\W+", "-", specs[0]), id(self))) if folder else None
         out = "json:-" if stream else "null:" if folder is None else \
             "json:" + self.path + ("?fields=" + fields if fields else "")
-        words = [WEIR, *(word for spec in specs for word in ("-i", spec)), "-o", out, "--stats", "json", *options]
+        words = [program, *(word for spec in specs for word in ("-i", spec)), "-o", out, "--stats", "json", *options]
         self.lines, self.arrived, self.news = [], [], threading.Condition()
         self.process = space.popen(words, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE if stream else subprocess.DEVNULL,
