@@ -13,7 +13,7 @@
 
 enum {
 	HEAD_MAX = 9,
-	KEY_MAX = FIELD_NAME_MAX + HEAD_MAX,
+	KEY_MAX = 64, /* a name and its head */
 };
 
 struct cbor_step {
@@ -27,6 +27,8 @@ struct cbor_fields {
 	struct cbor_step step[FIELD_LIST_MAX];
 };
 
+_Static_assert(FIELD_NAME_MAX + HEAD_MAX <= KEY_MAX, "every name fits");
+
 static uint8_t *put_text(uint8_t *p, const char *text, size_t len)
 {
 	p += cbor_encode_string_start(len, p, HEAD_MAX);
@@ -36,7 +38,7 @@ static uint8_t *put_text(uint8_t *p, const char *text, size_t len)
 
 static void compile(struct cbor_fields *c)
 {
-	c->base.max = HEAD_MAX;
+	c->base.max = HEAD_MAX + KEY_MAX;
 	for (unsigned i = 0; i < c->base.list.count; i++) {
 		struct cbor_step *step = &c->step[i];
 		char name[FIELD_NAME_MAX];
@@ -67,8 +69,19 @@ static uint8_t *put_value(uint8_t *p, const struct text_step *step, const struct
 	if (!step->quoted)
 		return p + cbor_encode_uint(text_number(step, r), p, HEAD_MAX);
 	char text[TEXT_VALUE_MAX] = "";
-	const char *end = text_value(text, step, r);
-	return put_text(p, text, (size_t)(end - text));
+	const size_t len = (size_t)(text_value(text, step, r) - text);
+	p += cbor_encode_string_start(len, p, HEAD_MAX);
+	memcpy(p, text, sizeof(text)); /* as with put_key */
+	return p + len;
+}
+
+/* Copies of a known size are a few instructions; what is too much is overwritten. */
+static inline uint8_t *put_key(uint8_t *p, const struct cbor_step *step)
+{
+	memcpy(p, step->key, KEY_MAX / 2);
+	if (step->key_len > KEY_MAX / 2)
+		memcpy(p + KEY_MAX / 2, step->key + KEY_MAX / 2, KEY_MAX / 2);
+	return p + step->key_len;
 }
 
 static uint8_t *cbor_put(const struct body *body, const struct flow_record *r, uint8_t *p)
@@ -83,8 +96,7 @@ static uint8_t *cbor_put(const struct body *body, const struct flow_record *r, u
 		const struct cbor_step *step = &c->step[i];
 		if (step->value.needs & ~shape)
 			continue;
-		memcpy(p, step->key, step->key_len);
-		p = put_value(p + step->key_len, &step->value, r);
+		p = put_value(put_key(p, step), &step->value, r);
 	}
 	return p;
 }
