@@ -55,6 +55,8 @@ struct export_queue {
 	union export_item *reserved; /* producer's */
 	int room_fd;		     /* eventfd a waiting producer sleeps on */
 	_Atomic bool waiting;
+	union export_item *discard;  /* producer's: where records go that nobody reads, or NULL */
+	_Atomic uint64_t discarded;
 	/* the export thread's */
 	struct export_tick tick; /* the last one */
 	struct pkt_time clock;	 /* of the last item */
@@ -125,17 +127,39 @@ static __attribute__((noinline)) void look_at_sleeper(struct export_queue *q, bo
 		wake_if_sleeping(q);
 }
 
-union export_item *export_queue_reserve(struct export_queue *q)
+static union export_item *reserve_slot(struct export_queue *q)
 {
 	union export_item *item = spsc_ring_reserve(q->ring);
 	if (item == NULL && q->exporter->conf.replay)
 		item = wait_for_room(q);
-	q->reserved = item;
 	return item;
+}
+
+union export_item *export_queue_reserve(struct export_queue *q)
+{
+	q->reserved = q->discard != NULL ? q->discard : reserve_slot(q);
+	return q->reserved;
+}
+
+/* All outputs are null: records are counted here, and only what else there is goes on its way. */
+static bool discard(struct export_queue *q)
+{
+	if (q->reserved->kind == EXPORT_RECORD) {
+		stat_add(&q->discarded, 1);
+		return true;
+	}
+	union export_item *item = reserve_slot(q);
+	if (item == NULL)
+		return true; /* a tick, live: the next one says more */
+	*item = *q->reserved;
+	q->reserved = item;
+	return false;
 }
 
 void export_queue_commit(struct export_queue *q)
 {
+	if (q->discard != NULL && discard(q))
+		return;
 	bool end = q->reserved->kind == EXPORT_END;
 	bool look = (spsc_ring_commit(q->ring) & (WAKE_CHECK - 1)) == 0;
 	if (end || look)
@@ -525,6 +549,20 @@ static int copy_conf(struct exporter *x, const struct exporter_conf *conf)
 	return 0;
 }
 
+/* Records that every output would only count need not leave the worker's cache. */
+static int make_discards(struct exporter *x)
+{
+	for (unsigned i = 0; i < x->conf.outputs_count; i++)
+		if (!output_discards(x->outputs[i]))
+			return 0;
+	for (unsigned i = 0; i < x->conf.workers; i++) {
+		x->queues[i].discard = calloc(1, sizeof(union export_item));
+		if (x->queues[i].discard == NULL)
+			return ERR_NOMEM;
+	}
+	return 0;
+}
+
 static int make(struct exporter *x, const struct exporter_conf *conf, struct errtext *e)
 {
 	int err = copy_conf(x, conf);
@@ -534,6 +572,8 @@ static int make(struct exporter *x, const struct exporter_conf *conf, struct err
 		err = make_loop(x);
 	if (err == 0)
 		err = make_outputs(x, conf->outputs, e);
+	if (err == 0)
+		err = make_discards(x);
 	return err;
 }
 
@@ -625,6 +665,11 @@ unsigned exporter_outputs(const struct exporter *x)
 void exporter_output_stats(const struct exporter *x, unsigned index, struct output_stats *ret_stats)
 {
 	output_stats_get(x->outputs[index], ret_stats);
+	for (unsigned i = 0; i < x->conf.workers; i++) {
+		const uint64_t discarded = stat_get(&x->queues[i].discarded);
+		ret_stats->records_in += discarded;
+		ret_stats->records += discarded;
+	}
 }
 
 struct export_queue *exporter_queue(struct exporter *x, unsigned worker)
@@ -649,6 +694,7 @@ static void free_queues(struct exporter *x)
 {
 	for (unsigned i = 0; x->queues != NULL && i < x->conf.workers; i++) {
 		spsc_ring_free(x->queues[i].ring);
+		free(x->queues[i].discard);
 		if (x->queues[i].room_fd >= 0)
 			close(x->queues[i].room_fd);
 	}

@@ -268,6 +268,12 @@ static __attribute__((noinline)) void encode_views(struct output *o, const struc
 	}
 }
 
+bool output_discards(const struct output *o)
+{
+	return o->plain && o->policy.direction != DIRECTION_SPLIT &&
+	       o->spec.scheme->format == &null_format;
+}
+
 /* A biflow whose initiator was heard needs no change where both directions are one record. */
 static bool is_seen_as_it_is(const struct output *o, const struct flow_record *r)
 {

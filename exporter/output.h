@@ -53,6 +53,9 @@ bool output_busy(const struct output *o);
 
 void output_free(struct output *o);
 
+/* Does it nothing with a record but count it, as one? */
+bool output_discards(const struct output *o);
+
 bool output_wants(const struct output *o, struct field_ref ref);
 /* Any thread. */
 bool output_dead(const struct output *o); /* every record from here on is lost */

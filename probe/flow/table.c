@@ -450,10 +450,21 @@ static bool joinable(struct flow_table *t, struct match *m, const struct flow_pa
 	       entry_settle(t, m->number, in->clock_ns, SETTLE_PACKET);
 }
 
+/* No flow of the packet's 5-tuple is held, as the home bucket shows at once. */
+static inline bool is_alone(const struct flow_table *t, const struct flow_packet *in)
+{
+	const struct bucket *home = &t->bucket[in->home];
+	return home->passed == 0 && bucket_match(home, in->tag) == 0;
+}
+
 /* Any packet. */
 static void update(struct flow_table *t, const struct flow_packet *in)
 {
 	struct match m;
+	if (is_alone(t, in)) {
+		entry_new(t, in);
+		return;
+	}
 	table_find(t, in, &m);
 	while (m.number != ENTRY_NONE && !joinable(t, &m, in))
 		table_find(t, in, &m);
