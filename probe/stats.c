@@ -103,6 +103,10 @@ static void print_output(const struct probe *p, unsigned index)
 	fprintf(stderr, "output %s: %llu records, %llu messages, %llu bytes, %llu dropped", s.url,
 		(unsigned long long)s.records, (unsigned long long)s.messages,
 		(unsigned long long)s.bytes, (unsigned long long)s.records_dropped);
+	if (s.unsampled != 0)
+		fprintf(stderr, ", %llu not sampled", (unsigned long long)s.unsampled);
+	if (s.filtered != 0)
+		fprintf(stderr, ", %llu filtered out", (unsigned long long)s.filtered);
 	if (s.spooled != 0)
 		fprintf(stderr, ", %llu in the spool", (unsigned long long)s.spooled);
 	if (s.reconnects != 0)

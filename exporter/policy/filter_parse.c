@@ -1,9 +1,9 @@
 /*
- * Compiling a filter: recursive descent, which writes the tests as it reads them. What a test leads
- * to is not known before the text goes on; until then its two exits are links of chains, one of
- * the exits that are taken when the part is true and one of the others. "and" leads the true chain
- * of its left side to its right side, "or" the false chain, "not" swaps the two. So every exit
- * leads forward, and the program ends.
+ * Compiling a filter: recursive descent, which writes the tests (filter_emit.h) as it reads them.
+ * What a test leads to is not known before the text goes on; until then its two exits are links of
+ * chains, one of the exits that are taken when the part is true and one of the others. "and" leads
+ * the true chain of its left side to its right side, "or" the false chain, "not" swaps the two. So
+ * every exit leads forward, and the program ends.
  *
  *     expression = and { "or" and }
  *     and        = not { "and" not }
@@ -20,6 +20,7 @@
 
 #include "../fail.h"
 #include "err.h"
+#include "filter_emit.h"
 #include "filter_lex.h"
 #include "filter_value.h"
 
@@ -27,7 +28,6 @@ struct compiler {
 	const char *text;
 	struct filter_token token; /* the next */
 	struct flow_filter *filter;
-	uint32_t range_room;
 	unsigned depth;
 	bool biflow;
 	struct errtext *e;
@@ -97,104 +97,16 @@ static bool expect(struct compiler *c, enum filter_token_kind kind, const char *
 	return accept(c, kind) || refuse(c, c->token.at, reason);
 }
 
-/* ---- chains of exits ---- */
-
-/* A link names an exit: 1 + 2 * test + (0 when true, 1 when false); 0 ends the chain. */
-struct part {
-	uint16_t yes;
-	uint16_t no;
-};
-
-static uint16_t *exit_of(const struct compiler *c, uint16_t link)
-{
-	struct filter_test *t = &c->filter->test[(link - 1) / 2];
-	return (link - 1) % 2 == 0 ? &t->on_true : &t->on_false;
-}
-
-static void lead(const struct compiler *c, uint16_t link, uint32_t target)
-{
-	while (link != 0) {
-		uint16_t *way = exit_of(c, link);
-		link = *way;
-		*way = (uint16_t)target;
-	}
-}
-
-static uint16_t join(const struct compiler *c, uint16_t a, uint16_t b)
-{
-	if (a == 0)
-		return b;
-	uint16_t link = a;
-	while (*exit_of(c, link) != 0)
-		link = *exit_of(c, link);
-	*exit_of(c, link) = b;
-	return a;
-}
-
 /* ---- ranges ---- */
 
 static bool add_range(struct compiler *c, struct filter_range range)
 {
-	struct flow_filter *f = c->filter;
-	if (f->ranges == c->range_room) {
-		const uint32_t room = c->range_room == 0 ? 16 : 2 * c->range_room;
-		struct filter_range *more = realloc(f->range, room * sizeof(*more));
-		if (more == NULL)
-			return out_of_memory(c);
-		f->range = more;
-		c->range_room = room;
-	}
-	f->range[f->ranges++] = range;
-	return true;
+	return filter_add_range(c->filter, range) || out_of_memory(c);
 }
 
-static int by_lo(const void *a, const void *b)
-{
-	const struct filter_range *x = a;
-	const struct filter_range *y = b;
-	return x->lo < y->lo ? -1 : x->lo > y->lo;
-}
-
-/* Sorts the test's ranges, which are the last of all, and joins those that touch. */
-static void tidy_ranges(struct flow_filter *f, struct filter_test *t)
-{
-	struct filter_range *range = f->range + t->first;
-	const uint32_t count = f->ranges - t->first;
-	uint32_t kept = 0;
-	if (count > 0)
-		qsort(range, count, sizeof(*range), by_lo);
-	for (uint32_t i = 0; i < count; i++) {
-		if (kept > 0 &&
-		    (range[i].lo <= range[kept - 1].hi || range[i].lo == range[kept - 1].hi + 1)) {
-			if (range[i].hi > range[kept - 1].hi)
-				range[kept - 1].hi = range[i].hi;
-		} else {
-			range[kept++] = range[i];
-		}
-	}
-	t->count = kept;
-	f->ranges = t->first + kept;
-}
-
-/* What lies between the test's ranges, up to `max`, instead of them: n make at most n + 1. */
 static bool turn_ranges(struct compiler *c, struct filter_test *t, filter_value max)
 {
-	struct flow_filter *f = c->filter;
-	filter_value from = 0;
-	bool open = true; /* something may come at or above `from` */
-	uint32_t kept = t->first;
-	for (uint32_t i = t->first; i < t->first + t->count; i++) {
-		const struct filter_range taken = f->range[i];
-		if (taken.lo > from)
-			f->range[kept++] = (struct filter_range){from, taken.lo - 1};
-		open = taken.hi < max;
-		from = taken.hi + 1;
-	}
-	f->ranges = kept;
-	if (open && !add_range(c, (struct filter_range){from, max}))
-		return false;
-	t->count = f->ranges - t->first;
-	return true;
+	return filter_turn_ranges(c->filter, t, max) || out_of_memory(c);
 }
 
 /* ---- values ---- */
@@ -420,7 +332,7 @@ static bool mask_fits(struct compiler *c, const struct filter_test *t, const cha
 	return true;
 }
 
-static bool parse_test(struct compiler *c, struct part *ret_part)
+static bool parse_test(struct compiler *c, struct filter_part *ret_part)
 {
 	struct flow_filter *f = c->filter;
 	const char *place = c->token.at;
@@ -440,29 +352,29 @@ static bool parse_test(struct compiler *c, struct part *ret_part)
 	if ((at(c, TOKEN_MASK) && !parse_mask(c, &type, &t)) ||
 	    !parse_condition(c, &type, &t, &turned))
 		return false;
-	tidy_ranges(f, &t);
+	filter_tidy_ranges(f, &t);
 	if (!mask_fits(c, &t, place) || (turned && !turn_ranges(c, &t, type.max)))
 		return false;
 	if (f->tests == FILTER_TESTS_MAX)
 		return refuse(c, place, "more than 1024 comparisons: a list after in is one");
 	f->test[f->tests] = t;
 	const uint16_t link = (uint16_t)(1 + 2 * f->tests++);
-	*ret_part = (struct part){.yes = link, .no = (uint16_t)(link + 1)};
+	*ret_part = (struct filter_part){.yes = link, .no = (uint16_t)(link + 1)};
 	return true;
 }
 
 /* ---- and, or, not ---- */
 
-static bool parse_or(struct compiler *c, struct part *ret_part);
+static bool parse_or(struct compiler *c, struct filter_part *ret_part);
 
-static bool parse_inner(struct compiler *c, struct part *ret_part)
+static bool parse_inner(struct compiler *c, struct filter_part *ret_part)
 {
 	if (accept(c, TOKEN_OPEN))
 		return parse_or(c, ret_part) && expect(c, TOKEN_CLOSE, "expected and, or or )");
 	return parse_test(c, ret_part);
 }
 
-static bool parse_not(struct compiler *c, struct part *ret_part)
+static bool parse_not(struct compiler *c, struct filter_part *ret_part)
 {
 	bool turned = false;
 	if (++c->depth > FILTER_DEPTH_MAX)
@@ -472,36 +384,38 @@ static bool parse_not(struct compiler *c, struct part *ret_part)
 	if (!parse_inner(c, ret_part))
 		return false;
 	if (turned)
-		*ret_part = (struct part){.yes = ret_part->no, .no = ret_part->yes};
+		*ret_part = (struct filter_part){.yes = ret_part->no, .no = ret_part->yes};
 	c->depth--;
 	return true;
 }
 
-static bool parse_and(struct compiler *c, struct part *ret_part)
+static bool parse_and(struct compiler *c, struct filter_part *ret_part)
 {
-	struct part left, right;
+	struct filter_part left, right;
 	if (!parse_not(c, &left))
 		return false;
 	while (accept(c, TOKEN_AND)) {
-		lead(c, left.yes, c->filter->tests);
+		filter_lead(c->filter, left.yes, c->filter->tests);
 		if (!parse_not(c, &right))
 			return false;
-		left = (struct part){.yes = right.yes, .no = join(c, left.no, right.no)};
+		left = (struct filter_part){.yes = right.yes,
+					    .no = filter_join(c->filter, left.no, right.no)};
 	}
 	*ret_part = left;
 	return true;
 }
 
-static bool parse_or(struct compiler *c, struct part *ret_part)
+static bool parse_or(struct compiler *c, struct filter_part *ret_part)
 {
-	struct part left, right;
+	struct filter_part left, right;
 	if (!parse_and(c, &left))
 		return false;
 	while (accept(c, TOKEN_OR)) {
-		lead(c, left.no, c->filter->tests);
+		filter_lead(c->filter, left.no, c->filter->tests);
 		if (!parse_and(c, &right))
 			return false;
-		left = (struct part){.yes = join(c, left.yes, right.yes), .no = right.no};
+		left = (struct filter_part){.yes = filter_join(c->filter, left.yes, right.yes),
+					    .no = right.no};
 	}
 	*ret_part = left;
 	return true;
@@ -519,15 +433,15 @@ static bool leads_forward(const struct flow_filter *f)
 
 static bool parse_all(struct compiler *c)
 {
-	struct part all;
+	struct filter_part all;
 	if (at(c, TOKEN_END))
 		return refuse(c, c->token.at, "the expression is empty");
 	if (!parse_or(c, &all))
 		return false;
 	if (!at(c, TOKEN_END))
 		return refuse(c, c->token.at, "expected and, or, or the end");
-	lead(c, all.yes, FILTER_PASS);
-	lead(c, all.no, FILTER_FAIL);
+	filter_lead(c->filter, all.yes, FILTER_PASS);
+	filter_lead(c->filter, all.no, FILTER_FAIL);
 	assert(leads_forward(c->filter));
 	return true;
 }

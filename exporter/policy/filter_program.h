@@ -44,7 +44,7 @@ enum {
 
 struct filter_test {
 	struct field_ref ref;
-	uint8_t load;  /* enum filter_load */
+	uint8_t load;	/* enum filter_load */
 	uint16_t needs; /* shape bits without which it is false, whatever it asks */
 	uint16_t offset;
 	uint16_t on_true;
@@ -60,6 +60,7 @@ struct flow_filter {
 	uint32_t tests;
 	struct filter_range *range;
 	uint32_t ranges;
+	uint32_t range_room; /* while it is made */
 };
 
 #endif
