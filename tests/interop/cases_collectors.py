@@ -80,6 +80,30 @@ def nfcapd_receives_straight_from_weir(bench, wire):
     records.same(records.cores(want), records.nfdump_cores(flows))
 
 
+# The same asked of weir and of nfdump.
+FILTERS = [
+    ("protocolIdentifier == tcp and destinationTransportPort in {80, 443}", "proto tcp and dst port in [80 443]"),
+    ("sourceIPv4Address in 192.168.0.0/16 and packetDeltaCount > 2", "src net 192.168.0.0/16 and packets > 2"),
+    ("not (protocolIdentifier == udp or octetDeltaCount < 200)", "not (proto udp or bytes < 200)"),
+    ("tcpControlBits & syn|psh == syn|psh and not tcpControlBits & fin", "flags S and flags P and not flags F"),
+    ("ipVersion == 6 or flowDurationMilliseconds > 1s", "inet6 or duration > 1000"),
+    ("sourceTransportPort in 1-1023 or destinationIPv4Address in {224.0.0.0/4, 192.168.0.0/24}",
+     "(src port > 0 and src port < 1024) or dst net 224.0.0.0/4 or dst net 192.168.0.0/24"),
+]
+
+
+@each(*[(pcap, n) for pcap in CAPTURES[:3] + CAPTURES[5:6] for n in range(len(FILTERS))])
+def nfdump_and_weir_agree_about_a_filter(bench, pcap, n):
+    ours, theirs = FILTERS[n]
+    url = "netflow9?filter=" + ours
+    got = memo.get((pcap, "filters"), lambda: tools.replay(bench, pcap, ["netflow9"] + ["netflow9?filter=" + f for f, _ in FILTERS]))
+    want = tools.nfcapd_reads(bench, got.datagrams["netflow9"], theirs).flows
+    flows = tools.nfcapd_reads(bench, got.datagrams[url]).flows
+    records.same(records.nfdump_cores(want), records.nfdump_cores(flows))
+    stats = got.stats["outputs"][2 + n]
+    records.same_value(stats["records_in"] - len(flows), stats["filtered"], "filtered")
+
+
 @each(*[(sample, n, wire) for sample, n in RATES for wire in FORMATS])
 def nfdump_scales_sampled_counts(bench, sample, n, wire):
     got = replay(bench, SAMPLED, ("-s", sample, "--seed", "1"))

@@ -267,24 +267,25 @@ class Nfcapd:
 
 @contextlib.contextmanager
 def nfcapd(bench):
-    """Yields (port, result); result() ends nfcapd and says what it understood."""
+    """Yields (port, result); result(FILTER) ends nfcapd and says what it understood, of flows that nfdump's filter lets pass."""
     folder, port = bench.new_dir(), free_port()
     log = os.path.join(bench.new_dir(), "log")
     argv = ["nfcapd", "-w", folder, "-p", str(port), "-b", LOOPBACK, "-t", "3600", "-C", "none", "-B", "4000000", "-v", "-v"]
     with open(log, "w") as file, bench.child(argv, stdout=file, stderr=file, env=utc()) as process:
         wait_for("nfcapd", lambda: udp_queue(port))
 
-        def result():
+        def result(*only):
             process.send_signal(signal.SIGTERM)
             if process.wait(RUN_SECONDS):
                 raise Failed("nfcapd: exit %d\n%s" % (process.returncode, open(log).read()))
-            return nfdump(bench, folder, open(log).read())
+            return nfdump(bench, folder, open(log).read(), only)
         yield port, result
 
 
-def nfdump(bench, folder, log):
+def nfdump(bench, folder, log, only=()):
     [path] = glob.glob(folder + "/nfcapd.*")
-    text, _ = bench.run(["nfdump", "-C", "none", "-r", path, "-o", "json"], env=utc())
+    text, _ = bench.run(["nfdump", "-C", "none", "-r", path, "-o", "json", *only], env=utc())
+    text = text.replace("No matching flows", "")
     start, end = text.find("["), text.rfind("]")
     flows = json.loads(text[start:end + 1]) if 0 <= start < end else []
     info, _ = bench.run(["nfdump", "-C", "none", "-I", "-r", path], env=utc())
@@ -292,10 +293,10 @@ def nfdump(bench, folder, log):
     return Nfcapd(flows, failures[0], log)
 
 
-def nfcapd_reads(bench, datagrams):
+def nfcapd_reads(bench, datagrams, *only):
     with nfcapd(bench) as (port, result):
         send(datagrams, port)
-        return result()
+        return result(*only)
 
 
 # --- nfacctd -----------------------------------------------------------------------------------------------------------
