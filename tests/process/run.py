@@ -8,6 +8,7 @@ import contextlib
 import ipaddress
 import json
 import os
+import resource
 import signal
 import struct
 import subprocess
@@ -122,6 +123,17 @@ def pipe_given_by_its_path_is_read_once(folder):
         feeder.wait(timeout=5)
     check(code == 0, "exit %d: %s" % (code, stderr))
     check(books_of(stderr)["observed"] == 368, "observed %d" % books_of(stderr)["observed"])
+
+
+@case
+def file_size_limit_is_an_error_and_not_the_end(folder):
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    with started(["-r", DEMO, "-o", "json:" + folder + "/out", "-o", "null:", "--stats", "json"], preexec_fn=limit) as process:
+        code, stderr = ended(process)
+    check(code == 1, "exit %d: %s" % (code, stderr))
+    check("File too large" in stderr, stderr)
+    file, null = books_of(stderr)["outputs"]
+    check(file["records_dropped"] > 0 and null["records"] == books_of(stderr)["records"], stderr)
 
 
 @case
