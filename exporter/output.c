@@ -45,6 +45,10 @@ static int read_url(const struct output_conf *conf, struct errtext *e, struct ur
 	int err = url_parse(conf->url, e, ret_spec);
 	if (ret_spec->scheme == NULL)
 		return err;
+	if (ret_spec->fields == NULL && conf->run->knows_egress)
+		ret_spec->fields = ret_spec->biflow
+					   ? "default,egressInterface,reverseEgressInterface"
+					   : "default,egressInterface";
 	if (!(ret_spec->given & URL_HAS(URL_DOMAIN)))
 		ret_spec->domain = conf->index + 1;
 	if (ret_spec->biflow && ret_spec->scheme->format->split_only)

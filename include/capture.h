@@ -75,6 +75,7 @@ struct capture_stats {
 struct capture_ops {
 	const char *name; /* "file", "pcap": the prefix of -i */
 	bool port;        /* live: what stands behind the prefix names interfaces */
+	bool egress;      /* live: it knows where packets leave, too */
 
 	/* How many workers shall share the input `spec`. `wanted` 0: as many as are of use on this
 	 * machine. At least 1. NULL: it cannot be shared. Main thread, before any open. */
@@ -145,6 +146,9 @@ bool capture_spec_part(const char *spec, unsigned number, char *buf, unsigned si
 /* The interface that a specification without '+' names: between scheme and options. False when it
  * does not fit, or names a queue. */
 bool capture_spec_interface(const char *spec, char *buf, unsigned size);
+
+/* Does a live input know by which interface packets leave? */
+bool capture_knows_egress(const char *spec);
 
 /* The backends built in, ended by NULL. */
 extern const struct capture_ops *const capture_backends[];

@@ -43,6 +43,7 @@ struct exporter_conf {
 	uint32_t sampling_n;          /* the N of 1/N; 1 without sampling */
 	uint64_t seed;                /* replay: seeds whatever needs randomness */
 	bool key_has_tos;             /* tos-mask is not 0 */
+	bool knows_egress;            /* default lists have egressInterface as well */
 	const struct exporter_iface *ifaces;
 	unsigned ifaces_count;
 	const struct netset *local;   /* networks that flowDirection is about, or NULL. Outlives us */

@@ -3,7 +3,8 @@
  * ends (METERING.md §7), exporter/ turns it into messages. Neither side knows the other.
  *
  * A record is a biflow: dir[0] is forward (the initiator's direction), dir[1] reverse. A
- * direction without packets has all its members 0, except `ingress`, which belongs to the flow.
+ * direction without packets has all its members 0, except `ingress` and `egress`, which belong to
+ * the flow.
  */
 #ifndef WEIR_FLOW_H
 #define WEIR_FLOW_H
@@ -38,13 +39,14 @@ struct flow_dir {
 	int64_t last_ns;     /* greatest packet time */
 	uint32_t ingress;    /* physical input interface of the flow's first packet in this
 	                      * direction; forward: the reverse's until it is heard; 0 unknown */
+	uint32_t egress;     /* and where that packet left, where a gateway's queue tells; 0 unknown */
 	uint16_t tcp_flags;  /* OR of the 9 TCP flags */
 	uint8_t tos;         /* whole ToS byte of the direction's first packet in the record */
 	uint8_t ttl_min;     /* least TTL or hop limit */
 	uint8_t ttl_max;
 	uint8_t direction;   /* flowDirection, element 61, when `directed`; the exporter's */
 	bool directed;       /* exactly one end is in a local network; the probe leaves it false */
-	uint8_t reserved[5];
+	uint8_t reserved[1];
 };
 
 #define FLOW_VLAN_NONE 0xffff

@@ -374,6 +374,7 @@ static void admit_any(struct worker *w, const struct raw_packet *raw, int64_t ti
 	in->clock_ns = w->clock_ns;
 	in->number = w->number;
 	in->ingress = raw->ingress;
+	in->egress = raw->egress;
 	w->pending++;
 }
 
@@ -710,6 +711,7 @@ static int make_parts(struct worker *w)
 		.key_vlan = (c->key_flags & KEY_VLAN) != 0,
 		.key_mac = (c->key_flags & KEY_MAC) != 0,
 		.keep_macs = w->conf.keep_macs,
+		.keep_egress = w->conf.keep_egress,
 		.worker = w->conf.number,
 		.secret = w->conf.secret,
 		.counters = &w->counters,

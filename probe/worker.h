@@ -44,6 +44,7 @@ struct worker_conf {
 	                               * over, and NULLs; or NULL. Live all are open. The caller's */
 	uint64_t flows;               /* room in its table */
 	bool keep_macs;
+	bool keep_egress;
 	const struct flow_secret *secret;        /* of table, fragments and shares */
 	const struct flow_secret *sample_secret; /* of flow sampling */
 	const struct own *own;        /* streams whose packets are left out; NULL: none */

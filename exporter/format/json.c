@@ -40,8 +40,8 @@ static void ecs_value(struct json_step *step, struct field_ref ref)
 	} strings[] = {
 		{FIELD_IP_PROTO, TEXT_ECS_PROTO}, {FIELD_IP_VERSION, TEXT_ECS_VERSION},
 		{FIELD_SRC_MAC, TEXT_ECS_MAC},	  {FIELD_DST_MAC, TEXT_ECS_MAC},
-		{FIELD_INGRESS, TEXT_U32},	  {FIELD_VLAN, TEXT_U16},
-		{FIELD_DOT1Q_CVLAN, TEXT_U16},
+		{FIELD_INGRESS, TEXT_U32},	  {FIELD_EGRESS, TEXT_U32},
+		{FIELD_VLAN, TEXT_U16},		  {FIELD_DOT1Q_CVLAN, TEXT_U16},
 	};
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
 		if (strings[i].id == ref.id && !ref.reverse) {

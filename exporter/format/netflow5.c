@@ -37,7 +37,7 @@ static const struct {
 	{FIELD_DST_IP4, 4},
 	{FIELD_COUNT, 4},        /* next hop */
 	{FIELD_INGRESS, 2},
-	{FIELD_COUNT, 2},        /* output interface */
+	{FIELD_EGRESS, 2},
 	{FIELD_PACKETS, 4},
 	{FIELD_OCTETS, 4},
 	{FIELD_START_UPTIME, 4},

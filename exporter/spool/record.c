@@ -1,6 +1,6 @@
 /*
- * Records as CBOR maps, by a table of members. Keys of the forward direction are 1 to 10, 27 and
- * 28, and the reverse direction's are their negatives, so that nearly each takes one byte.
+ * Records as CBOR maps, by a table of members. Keys of the forward direction are 1 to 10 and 27
+ * to 29, and the reverse direction's are their negatives, so that nearly each takes one byte.
  * libcbor's streaming encoder makes the heads, its streaming decoder reads them: one head a call,
  * nothing allocated.
  */
@@ -62,6 +62,7 @@ static const struct member members[] = {
 	ONE(26, NUMBER, worker),
 	DIR(27, direction),
 	MEMBER(28, FLAG, dir[0].directed, sizeof(struct flow_dir)),
+	DIR(29, egress),
 };
 
 enum {
@@ -70,10 +71,10 @@ enum {
 	PAIRS_MAX = 64, /* more are no record of any version */
 };
 
-_Static_assert(sizeof(struct flow_record) == 184 && sizeof(((struct flow_dir *)0)->reserved) == 5,
+_Static_assert(sizeof(struct flow_record) == 184 && sizeof(((struct flow_dir *)0)->reserved) == 1,
 	       "a member that is added to flow.h needs a row above");
-_Static_assert((MEMBERS + 12) * (2 + HEAD_MAX) + 2 * 16 + 2 * 6 <= SPOOL_RECORD_MAX,
-	       "room for every member, twelve of them twice");
+_Static_assert((MEMBERS + 13) * (2 + HEAD_MAX) + 2 * 16 + 2 * 6 <= SPOOL_RECORD_MAX,
+	       "room for every member, thirteen of them twice");
 
 /* ---- writing ---- */
 

@@ -126,6 +126,11 @@ bool capture_spec_interface(const char *spec, char *buf, unsigned size)
 			    snprintf(buf, size, "%.*s", (int)strcspn(name, ","), name));
 }
 
+bool capture_knows_egress(const char *spec)
+{
+	return live_row(spec)->egress;
+}
+
 /* ---- calls that go through the row ----------------------------------------------------------- */
 
 int capture_open(const struct capture_conf *conf, char *errbuf, unsigned errsize,

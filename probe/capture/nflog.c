@@ -241,6 +241,7 @@ static void group_stats(struct capture *capture, struct capture_stats *ret_stats
 
 const struct capture_ops capture_nflog_ops = {
 	.name = "nflog",
+	.egress = true,
 	.open = group_open,
 	.next = group_next,
 	.fd = group_fd,

@@ -392,6 +392,7 @@ static void nfqueue_stats(struct capture *capture, struct capture_stats *ret_sta
 
 const struct capture_ops capture_nfqueue_ops = {
 	.name = "nfqueue",
+	.egress = true,
 	.workers = nfqueue_workers,
 	.open = nfqueue_open,
 	.start = nfqueue_start,

@@ -19,8 +19,9 @@ static inline void fill_dir(const struct flow_table *t, uint32_t number, unsigne
 {
 	const struct entry *e = &t->entry[number];
 	const uint32_t ingress = t->origin[number].ingress[dir];
+	const uint32_t egress = t->egress != NULL ? t->egress[number][dir] : 0;
 	if (e->packets[dir] == 0) {
-		*out = (struct flow_dir){.ingress = ingress};
+		*out = (struct flow_dir){.ingress = ingress, .egress = egress};
 		return;
 	}
 	out->packets = e->packets[dir];
@@ -32,10 +33,13 @@ static inline void fill_dir(const struct flow_table *t, uint32_t number, unsigne
 	out->first_ns = e->first_ns[dir];
 	out->last_ns = e->last_ns[dir];
 	out->ingress = ingress;
+	out->egress = egress;
 	out->tcp_flags = e->tcp_flags[dir];
 	out->tos = e->tos[dir];
 	out->ttl_min = e->ttl_min[dir];
 	out->ttl_max = e->ttl_max[dir];
+	out->direction = 0;
+	out->directed = false;
 	memset(out->reserved, 0, sizeof(out->reserved));
 }
 

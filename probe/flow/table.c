@@ -272,9 +272,9 @@ static void tcp_track(struct flow_table *t, uint32_t number, unsigned dir, unsig
 	}
 }
 
-static uint16_t narrow_ingress(uint32_t ingress)
+static uint16_t narrow_ifindex(uint32_t ifindex)
 {
-	return ingress <= UINT16_MAX ? (uint16_t)ingress : 0;
+	return ifindex <= UINT16_MAX ? (uint16_t)ifindex : 0;
 }
 
 /* First packet of a direction in this record. */
@@ -288,7 +288,9 @@ static void open_direction(struct flow_table *t, uint32_t number, unsigned dir,
 	}
 	if (!(e->state & STATE_HEARD << dir)) {
 		e->state |= (uint16_t)(STATE_HEARD << dir);
-		t->origin[number].ingress[dir] = narrow_ingress(in->ingress);
+		t->origin[number].ingress[dir] = narrow_ifindex(in->ingress);
+		if (t->egress != NULL)
+			t->egress[number][dir] = narrow_ifindex(in->egress);
 	}
 	e->tos[dir] = in->sum.tos; /* the masked bits are what they were */
 	e->first_ns[dir] = in->time_ns;
@@ -423,7 +425,11 @@ static void entry_new(struct flow_table *t, const struct flow_packet *in)
 	const unsigned dir = in->answers || is_answer(in) ? FLOW_REVERSE : FLOW_FORWARD;
 	entry_begin(t, number, dir, in);
 	t->origin[number] = (struct origin){.vlan = in->sum.vlan, .cvlan = in->sum.cvlan};
-	t->origin[number].ingress[dir] = narrow_ingress(in->ingress);
+	t->origin[number].ingress[dir] = narrow_ifindex(in->ingress);
+	if (__builtin_expect(t->egress != NULL, 0)) {
+		t->egress[number][dir] = narrow_ifindex(in->egress);
+		t->egress[number][dir ^ 1] = 0;
+	}
 	if (t->mac != NULL)
 		keep_l2(t, number, in->macs, dir);
 	entry_file_new(t, number, in->clock_ns);
@@ -599,11 +605,14 @@ int flow_table_new(const struct flow_table_conf *conf, struct flow_table **ret_t
 	t->full_key = conf->key_vlan || conf->key_mac;
 	if (conf->keep_macs || conf->key_mac)
 		t->mac = pages_new(array_bytes(t, sizeof(*t->mac)));
+	if (conf->keep_egress)
+		t->egress = pages_new(array_bytes(t, sizeof(*t->egress)));
 	/* twice: a closing flow is filed a second time */
 	int err = timer_wheel_init(&t->wheel, WHEEL_SLOTS, 2 * conf->flows, 0);
 	if (err == 0 && (t->bucket == NULL || t->entry == NULL ||
 			 t->origin == NULL || t->rare == NULL ||
-			 ((conf->keep_macs || conf->key_mac) && t->mac == NULL)))
+			 ((conf->keep_macs || conf->key_mac) && t->mac == NULL) ||
+			 (conf->keep_egress && t->egress == NULL)))
 		err = ERR_NOMEM;
 	if (err != 0) {
 		flow_table_free(t);
@@ -624,6 +633,8 @@ void flow_table_free(struct flow_table *t)
 	pages_free(t->rare, array_bytes(t, sizeof(*t->rare)));
 	if (t->mac != NULL)
 		pages_free(t->mac, array_bytes(t, sizeof(*t->mac)));
+	if (t->egress != NULL)
+		pages_free(t->egress, array_bytes(t, sizeof(*t->egress)));
 	free(t);
 }
 
@@ -666,6 +677,7 @@ uint64_t flow_table_bytes(const struct flow_table *t)
 	return bucket_bytes(t) + array_bytes(t, sizeof(*t->entry)) +
 	       array_bytes(t, sizeof(*t->origin)) + array_bytes(t, sizeof(*t->rare)) +
 	       (t->mac != NULL ? array_bytes(t, sizeof(*t->mac)) : 0) +
+	       (t->egress != NULL ? array_bytes(t, sizeof(*t->egress)) : 0) +
 	       timer_wheel_bytes(&t->wheel);
 }
 

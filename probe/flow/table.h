@@ -54,6 +54,7 @@ struct flow_table_conf {
 	uint8_t tos_mask;          /* 0 takes ToS out of the key */
 	bool key_vlan, key_mac;    /* they are in the key (key_flags of flow_key_make) */
 	bool keep_macs;            /* the records are to carry them */
+	bool keep_egress;          /* and where packets leave */
 	uint32_t worker;           /* goes on the records */
 	const struct flow_secret *secret; /* the caller's; outlives the table */
 	struct counters *counters; /* the caller's; outlives the table */
@@ -73,6 +74,7 @@ struct flow_packet {
 	uint64_t number;       /* becomes the id of a flow it begins; ids of a table only grow */
 	const uint8_t *macs;   /* destination then source, or NULL */
 	uint32_t ingress;
+	uint32_t egress;       /* read with keep_egress only */
 	uint32_t hint;         /* the table's own: entry that the prefetch saw */
 };
 

@@ -115,6 +115,7 @@ struct flow_table {
 	struct origin *origin;
 	struct rare *rare;
 	uint8_t (*mac)[2][6];  /* by direction, or NULL */
+	uint16_t (*egress)[FLOW_DIRS]; /* as origin.ingress, or NULL */
 	bool full_key;         /* the key has more than addresses and ports */
 	uint32_t buckets;
 	uint32_t entries;

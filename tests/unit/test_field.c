@@ -17,6 +17,7 @@ static const struct {
 	{"sourceTransportPort", 7, 7, 2},
 	{"sourceIPv4Address", 8, 8, 4},
 	{"ingressInterface", 10, 10, 4},
+	{"egressInterface", 14, 14, 4},
 	{"destinationTransportPort", 11, 11, 2},
 	{"destinationIPv4Address", 12, 12, 4},
 	{"flowEndSysUpTime", 0, 21, 4}, /* not in our IPFIX: it would need a boot time there */

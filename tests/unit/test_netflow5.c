@@ -188,11 +188,13 @@ Test(netflow5, interface_numbers_that_do_not_fit_are_unknown)
 	open_v5("netflow5://h", SAMPLING_NONE, 1);
 	struct flow_record r = record_udp4();
 	r.dir[0].ingress = 65536;
+	r.dir[0].egress = 65537;
 	give(&r, CLOCK);
 	r.dir[0].ingress = 65535;
+	r.dir[0].egress = 12;
 	give(&r, CLOCK);
 	finish(CLOCK);
 	cr_expect_eq(word(0, 24 + 12), 0);
-	cr_expect_eq(word(0, 24 + 48 + 12), 0xffff0000);
+	cr_expect_eq(word(0, 24 + 48 + 12), 0xffff000c);
 	sink_close(s, enc);
 }
