@@ -69,6 +69,7 @@ struct capture_xdp {
 	struct mono_time check; /* is the port still there? Not before */
 	uint64_t received;
 	uint64_t filtered;
+	uint64_t merged;          /* longer than the port's MTU */
 	uint64_t dropped; /* by queues that are closed */
 };
 
@@ -195,6 +196,8 @@ static int port_open(struct capture_xdp *xdp, char *errbuf, unsigned errsize)
 {
 	const char *name = xdp->spec.name;
 	int err = xdp_port_look(name, &xdp->port, errbuf, errsize);
+	if (err == 0 && !xdp->port.up)
+		err = explain_queue(xdp, 0, -ENETDOWN, errbuf, errsize);
 	if (err == 0)
 		err = refuse_host(xdp, errbuf, errsize);
 	if (err == 0)
@@ -367,6 +370,17 @@ static unsigned wait_and_take(struct capture_xdp *xdp, struct raw_packet *pkts, 
 	return take(xdp, pkts, max);
 }
 
+/* Super-packets: the generic hook sees them whole, and does not know of how many segments. */
+static uint64_t count_merged(const struct capture_xdp *xdp, const struct raw_packet *pkts,
+			     unsigned n)
+{
+	uint32_t longest = xdp->port.mtu + FRAME_HEADERS;
+	uint64_t merged = 0;
+	for (unsigned i = 0; i < n; i++)
+		merged += pkts[i].wirelen > longest;
+	return merged;
+}
+
 static int xdp_next(struct capture *capture, struct raw_packet *pkts, unsigned max)
 {
 	struct capture_xdp *xdp = (struct capture_xdp *)capture;
@@ -382,6 +396,8 @@ static int xdp_next(struct capture *capture, struct raw_packet *pkts, unsigned m
 	for (unsigned i = 0; i < n; i++)
 		pkts[i].time = now;
 	xdp->received += n;
+	if (!xdp->prog.native)
+		xdp->merged += count_merged(xdp, pkts, n);
 	if (xdp->filter == NULL)
 		return (int)n;
 	unsigned kept = filter_keep(xdp->filter, pkts, n);
@@ -395,6 +411,7 @@ static void xdp_stats(struct capture *capture, struct capture_stats *ret_stats)
 	*ret_stats = (struct capture_stats){
 		.received = xdp->received,
 		.filtered = xdp->filtered,
+		.merged = xdp->merged,
 		.drops = {[CAPTURE_DROP_RING] = xdp->dropped},
 		.gone = xdp->queues == 0,
 	};

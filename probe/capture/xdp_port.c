@@ -70,6 +70,7 @@ static int look(int fd, const char *name, struct xdp_port *port, char *errbuf, u
 	}
 	err = ask(fd, name, SIOCGIFMTU, &answer);
 	port->mtu = err == 0 ? (unsigned)answer.ifr_mtu : 1500;
+	port->up = ask(fd, name, SIOCGIFFLAGS, &answer) == 0 && (answer.ifr_flags & IFF_UP) != 0;
 	port->ifindex = if_nametoindex(name);
 	port->queues = count_queues(fd, name);
 	port->takes_vlan = takes_vlan(fd, name);

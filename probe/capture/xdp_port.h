@@ -9,6 +9,7 @@ struct xdp_port {
 	unsigned ifindex;
 	unsigned queues; /* that receive, at least 1 */
 	unsigned mtu;
+	bool up;
 	bool takes_vlan; /* the first VLAN tag may be taken out of frames before XDP sees them */
 };
 
