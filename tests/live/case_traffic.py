@@ -23,6 +23,8 @@ CLIENT, SERVER = "10.77.0.1", "10.77.0.2"
 CLIENT6, SERVER6 = "fd77::1", "fd77::2"
 TCP_HEADERS = 20 + 32  # IPv4, TCP with its time stamps: what each segment of a super-packet gets
 MIB = 1 << 20
+# A veth with XDP on it holds 256 packets: no more than that are on their way at a time.
+SMALL_WINDOW = ("net.ipv4.tcp_rmem=4096 65536 131072", "net.ipv4.tcp_wmem=4096 65536 131072")
 
 MIRRORS = {
     "tc": (("tc", "qdisc add dev b0 clsact"),
@@ -45,6 +47,8 @@ class Talk(lab.Lab):
         self.link(self.a, "a0", self.b, "b0", quiet=False, offloads=offloads)
         for space, link in ((self.a, "a0"), (self.b, "b0")):
             space.ip("link set %s down" % link)  # nothing is said before somebody listens
+            if not offloads:
+                space.sysctl(*SMALL_WINDOW)
         for program, words in MIRRORS[mirror]:
             try:
                 self.b.run(program, *words.split())
@@ -107,17 +111,11 @@ def watch(talk, row, folder, fields=None):
     return probe.Weir(talk.m, spec_at(row, "m1"), row.options, folder, fields)
 
 
-class MirrorLost(lab.Failed):
-    """The mirror itself was too slow: nothing can be said of weir."""
-
-
 def finish(talk, weir):
     """Ends traffic, then weir once it has seen all; what the link carried, records, books."""
     packets, octets = talk.silence()
     lost, shown = talk.b.counters("mir")["tx_dropped"], talk.m.counters("m1")["rx_packets"]
-    if lost:
-        raise MirrorLost("the mirror lost %d packets" % lost)
-    lab.check(packets == shown, "the link carried %d packets, the mirror showed %d" % (packets, shown))
+    lab.check(packets == shown, "the link carried %d packets, the mirror showed %d and lost %d" % (packets, shown, lost))
     weir.wait_observed(packets, 2)
     records, books = weir.stop()
     lab.check(books["dropped"] == 0, "weir dropped %d packets" % books["dropped"])
@@ -135,19 +133,10 @@ def agree(packets, octets, books):
 
 def http(row, mirror, size, folder):
     """A transfer without offloads: every packet is one of the wire."""
-    for pace in ("100M", "40M", "15M"):
-        try:
-            return http_at(pace, row, mirror, size, folder)
-        except MirrorLost as why:
-            lost = why
-    raise lost
-
-
-def http_at(pace, row, mirror, size, folder):
     with Talk(mirror) as talk, watch(talk, row, folder) as weir:
         talk.up()
         talk.serve("http", SERVER, "8080")
-        talk.fetch(SERVER, size, "--limit-rate", pace)
+        talk.fetch(SERVER, size, "--limit-rate", "100M")
         packets, octets, records, books = finish(talk, weir)
     agree(packets, octets, books)
     tcp = [r for r in records if r["protocolIdentifier"] == 6]
