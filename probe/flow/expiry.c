@@ -153,19 +153,30 @@ static void sweep_one(struct flow_table *t, uint32_t id, int64_t clock_ns)
 	}
 }
 
+/* Three passes over a chunk, so that each finds in the cache what the one before has asked for. */
+static void sweep_chunk(struct flow_table *t, const uint32_t *ids, unsigned n, int64_t clock_ns)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const struct entry *e = &t->entry[ids[i] & ~WHEEL_CLOSING];
+		__builtin_prefetch(e, 1);
+		__builtin_prefetch(e->upper, 1);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		const uint32_t number = ids[i] & ~WHEEL_CLOSING;
+		const struct entry *e = &t->entry[number];
+		if (e->state & STATE_HELD && may_be_due(e, clock_ns))
+			entry_fetch_bucket(t, number);
+	}
+	for (unsigned i = 0; i < n; i++)
+		sweep_one(t, ids[i], clock_ns);
+}
+
 void flow_table_advance(struct flow_table *t, int64_t clock_ns)
 {
 	uint32_t ids[TIMER_WHEEL_CHUNK];
 	unsigned n;
-	while ((n = timer_wheel_take(&t->wheel, flow_tick(clock_ns), ids)) > 0) {
-		for (unsigned i = 0; i < n; i++) {
-			const struct entry *e = &t->entry[ids[i] & ~WHEEL_CLOSING];
-			__builtin_prefetch(e, 1);
-			__builtin_prefetch(e->upper, 1);
-		}
-		for (unsigned i = 0; i < n; i++)
-			sweep_one(t, ids[i], clock_ns);
-	}
+	while ((n = timer_wheel_take(&t->wheel, flow_tick(clock_ns), ids)) > 0)
+		sweep_chunk(t, ids, n, clock_ns);
 	t->seen_ns = clock_ns;
 }
 
@@ -194,10 +205,12 @@ static void find_victims(struct flow_table *t)
 		if (!(t->entry[n].state & STATE_HELD))
 			continue; /* few: the table is full */
 		seen++;
-		if (is_unanswered(&t->entry[n]))
+		if (is_unanswered(&t->entry[n])) {
 			t->victim[t->victims++] = n;
-		else if (idle == ENTRY_NONE || entry_arrival(t, n) < entry_arrival(t, idle))
+			entry_fetch_bucket(t, n);
+		} else if (idle == ENTRY_NONE || entry_arrival(t, n) < entry_arrival(t, idle)) {
 			idle = n;
+		}
 	}
 	if (t->victims == 0)
 		t->victim[t->victims++] = idle;
@@ -221,6 +234,6 @@ void table_evict(struct flow_table *t, int64_t clock_ns)
 		find_victims(t);
 		n = t->victim[--t->victims];
 	}
-	if (entry_settle(t, n, clock_ns, SETTLE_SWEEP))
+	if (!may_be_due(&t->entry[n], clock_ns) || entry_settle(t, n, clock_ns, SETTLE_SWEEP))
 		entry_end(t, n, FLOW_END_RESOURCES, clock_ns);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "flow/key_plain.h"
 #include "pages.h"
 #include "table_internal.h"
 
@@ -143,8 +144,9 @@ static void index_remove(struct flow_table *t, uint64_t hash, uint32_t number)
 	uint16_t tag = flow_hash_tag(hash);
 	for (unsigned probe = 0; probe < PROBE_MAX; probe++, b = bucket_next(t, b)) {
 		struct bucket *bucket = &t->bucket[b];
-		for (unsigned s = 0; s < BUCKET_SLOTS; s++) {
-			if (bucket->tag[s] != tag || bucket->entry[s] != number)
+		for (unsigned match = bucket_match(bucket, tag); match != 0; match &= match - 1) {
+			const unsigned s = (unsigned)__builtin_ctz(match);
+			if (bucket->entry[s] != number)
 				continue;
 			bucket->tag[s] = 0;
 			for (uint32_t p = home; p != b; p = bucket_next(t, p))
@@ -188,11 +190,30 @@ static void entry_put(struct flow_table *t, uint32_t number)
 	t->free = number;
 }
 
-void table_remove(struct flow_table *t, uint32_t number)
+static inline uint64_t entry_hash(const struct flow_table *t, uint32_t number)
 {
 	struct flow_key key;
-	entry_key(t, number, &key);
-	index_remove(t, flow_key_hash(&key, t->full_key, t->conf.secret), number);
+	if (t->full_key) {
+		entry_key(t, number, &key);
+		return key_hash_bytes(&key, FLOW_KEY_FULL_BYTES, t->conf.secret);
+	}
+	const struct entry *e = &t->entry[number];
+	key.word[0] = e->key_word[0];
+	key.word[1] = e->key_word[1];
+	if (!(e->meta & KEY_META_IPV6))
+		return key_hash_bytes(key.word, FLOW_KEY_IP4_BYTES, t->conf.secret);
+	memcpy(key.upper, e->upper, sizeof(key.upper));
+	return key_hash_bytes(&key, FLOW_KEY_IP6_BYTES, t->conf.secret);
+}
+
+void entry_fetch_bucket(const struct flow_table *t, uint32_t number)
+{
+	__builtin_prefetch(&t->bucket[flow_hash_home(t->buckets, entry_hash(t, number))], 1);
+}
+
+void table_remove(struct flow_table *t, uint32_t number)
+{
+	index_remove(t, entry_hash(t, number), number);
 	entry_put(t, number);
 	t->held--;
 }
@@ -692,9 +713,7 @@ uint64_t flow_table_bytes_per_flow(bool keep_macs)
 
 static bool is_indexed(const struct flow_table *t, uint32_t number)
 {
-	struct flow_key key;
-	entry_key(t, number, &key);
-	uint64_t hash = flow_key_hash(&key, t->full_key, t->conf.secret);
+	uint64_t hash = entry_hash(t, number);
 	uint32_t b = flow_hash_home(t->buckets, hash);
 	uint16_t tag = flow_hash_tag(hash);
 	for (unsigned probe = 0; probe < PROBE_MAX; probe++, b = bucket_next(t, b)) {

@@ -144,6 +144,9 @@ static inline bool may_be_due(const struct entry *e, int64_t clock_ns)
 	return (int32_t)((uint32_t)flow_tick(clock_ns) - e->tick) >= 0;
 }
 
+/* Starts fetching what table_remove will touch. table.c */
+void entry_fetch_bucket(const struct flow_table *t, uint32_t number);
+
 /* Takes a flow out of index and entries. Its record must have left. table.c */
 void table_remove(struct flow_table *t, uint32_t number);
 
