@@ -182,47 +182,72 @@ void flow_table_advance(struct flow_table *t, int64_t clock_ns)
 
 /* ---- a full table ------------------------------------------------------------------------- */
 
-/* Entries looked at in one search. */
+/* Entries looked at in one search, and how far ahead they are fetched. */
 #define EVICT_WINDOW 64
+#define EVICT_AHEAD  16
+
+/* Victims that a search takes for being idle longest, where it finds fewer of the least worth: a
+ * search costs too much for one. */
+#define EVICT_IDLE 8
 
 /* A packet that nobody answered: the least worth of all. */
 static bool is_unanswered(const struct entry *e)
 {
-	return e->state & STATE_HELD && e->packets[0] + e->packets[1] == 1;
+	return e->packets[0] + e->packets[1] == 1;
+}
+
+/* Among the EVICT_IDLE longest idle so far, which are sorted, the longest first. */
+static unsigned note_idle(struct victim *idle, unsigned n, struct victim v)
+{
+	if (n == EVICT_IDLE && v.arrival_ns >= idle[n - 1].arrival_ns)
+		return n;
+	unsigned at = n < EVICT_IDLE ? n++ : n - 1;
+	for (; at > 0 && idle[at - 1].arrival_ns > v.arrival_ns; at--)
+		idle[at] = idle[at - 1];
+	idle[at] = v;
+	return n;
 }
 
 /*
  * Looks at the next entries under the hand. Unanswered single packets become victims, all of them
- * at once, so that a flood pays for one search in many evictions; without any, the longest idle.
+ * at once, so that a flood pays for one search in many evictions; where they are few, the longest
+ * idle besides. The last of the list is the next to go.
  */
 static void find_victims(struct flow_table *t)
 {
-	uint32_t idle = ENTRY_NONE;
-	for (unsigned seen = 0; seen < EVICT_WINDOW && t->victims < VICTIMS_MAX;) {
-		uint32_t n = t->hand;
+	struct victim idle[EVICT_IDLE];
+	unsigned idles = 0, alone = 0;
+	for (unsigned seen = 0; seen < EVICT_WINDOW && alone < VICTIMS_MAX - EVICT_IDLE;) {
+		const uint32_t n = t->hand, ahead = n + EVICT_AHEAD;
 		t->hand = n + 1 < t->high ? n + 1 : 0;
-		__builtin_prefetch(&t->entry[n + 8 < t->high ? n + 8 : 0]);
+		__builtin_prefetch(&t->entry[ahead < t->high ? ahead : 0]);
 		if (!(t->entry[n].state & STATE_HELD))
 			continue; /* few: the table is full */
 		seen++;
-		if (is_unanswered(&t->entry[n])) {
-			t->victim[t->victims++] = n;
-			entry_fetch_bucket(t, n);
-		} else if (idle == ENTRY_NONE || entry_arrival(t, n) < entry_arrival(t, idle)) {
-			idle = n;
-		}
+		const struct victim v = {n, entry_arrival(t, n)};
+		if (is_unanswered(&t->entry[n]))
+			t->victim[EVICT_IDLE + alone++] = v;
+		else
+			idles = note_idle(idle, idles, v);
 	}
-	if (t->victims == 0)
-		t->victim[t->victims++] = idle;
+	const unsigned more = alone < EVICT_IDLE && idles > 0 ? idles : 0;
+	for (unsigned i = 0; i < more; i++)
+		t->victim[EVICT_IDLE - 1 - i] = idle[i];
+	t->victims_from = EVICT_IDLE - more;
+	t->victims = EVICT_IDLE + alone;
+	for (unsigned i = t->victims_from; i < t->victims; i++)
+		entry_fetch_bucket(t, t->victim[i].number);
 }
 
-/* The next victim of the last search that still is one; ENTRY_NONE when there is none. */
+/* The next victim of the last search to whom nothing has happened since; ENTRY_NONE when there is
+ * none. */
 static uint32_t next_victim(struct flow_table *t)
 {
-	while (t->victims > 0) {
-		uint32_t n = t->victim[--t->victims];
-		if (is_unanswered(&t->entry[n]))
-			return n;
+	while (t->victims > t->victims_from) {
+		const struct victim v = t->victim[--t->victims];
+		if (t->entry[v.number].state & STATE_HELD &&
+		    entry_arrival(t, v.number) == v.arrival_ns)
+			return v.number;
 	}
 	return ENTRY_NONE;
 }
@@ -230,9 +255,9 @@ static uint32_t next_victim(struct flow_table *t)
 void table_evict(struct flow_table *t, int64_t clock_ns)
 {
 	uint32_t n = next_victim(t);
-	if (n == ENTRY_NONE) {
+	while (n == ENTRY_NONE) {
 		find_victims(t);
-		n = t->victim[--t->victims];
+		n = next_victim(t);
 	}
 	if (!may_be_due(&t->entry[n], clock_ns) || entry_settle(t, n, clock_ns, SETTLE_SWEEP))
 		entry_end(t, n, FLOW_END_RESOURCES, clock_ns);

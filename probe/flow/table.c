@@ -683,7 +683,7 @@ void flow_table_flush(struct flow_table *t, int64_t clock_ns)
 	t->high = 0;
 	t->free = ENTRY_NONE;
 	t->hand = 0;
-	t->victims = 0;
+	t->victims = t->victims_from = 0;
 	t->seen_ns = 0;
 	timer_wheel_reset(&t->wheel, 0);
 }

@@ -106,7 +106,13 @@ _Static_assert(sizeof(struct bucket) == FLOW_BUCKET_BYTES, "a bucket is a cache 
 #define BUCKET_LOAD 7
 
 /* Most victims that one search keeps. */
-#define VICTIMS_MAX 32
+#define VICTIMS_MAX 40
+
+/* A flow that may be ended to make room, as it was when it was looked at. */
+struct victim {
+	uint32_t number;
+	int64_t arrival_ns;
+};
 
 struct flow_table {
 	struct flow_table_conf conf;
@@ -122,8 +128,9 @@ struct flow_table {
 	uint32_t high;         /* entries ever used */
 	uint32_t free;         /* list through entry.id */
 	uint32_t hand;         /* where the next search for victims begins */
-	uint32_t victims;      /* found by the last search and not ended yet */
-	uint32_t victim[VICTIMS_MAX];
+	uint32_t victims;      /* end of those found by the last search and not ended yet ... */
+	uint32_t victims_from; /* ... and where they begin */
+	struct victim victim[VICTIMS_MAX];
 	uint32_t held;
 	int64_t seen_ns;       /* the clock at the last packet or advance */
 	struct timer_wheel wheel;

@@ -72,6 +72,7 @@ static inline void bench_open(struct bench *b, const struct flow_table_conf *con
 static inline void bench_init(struct bench *b)
 {
 	memset(b, 0, sizeof(*b));
+	memset(b->kept, 0xa5, sizeof(b->kept)); /* a slot may hold anything */
 	b->key_flags = KEY_DEFAULT;
 	flow_secret_from_seed(&b->secret, 7);
 	struct flow_table_conf conf = bench_conf(b);

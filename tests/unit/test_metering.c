@@ -413,3 +413,20 @@ Test(metering, silent_port_exports_within_a_second)
 	cr_expect_lt(b.clock, MS(17000));
 	cr_expect_lt(b.counters.v[COUNTER_EXPORT_LAG_NS], MS(1000));
 }
+
+Test(metering, a_record_keeps_nothing_of_its_slot)
+{
+	bench_packet(&b, MS(1000), (struct shot){.from = 1, .to = 2, .sport = 3, .dport = 4});
+	flow_table_flush(b.table, b.clock);
+	cr_assert_eq(b.records, 1);
+	const struct flow_record *r = bench_record(&b, 0);
+	static const struct flow_dir none;
+	cr_expect_arr_eq(&r->dir[FLOW_REVERSE], &none, sizeof(none));
+	cr_expect_not(r->dir[FLOW_FORWARD].directed);
+	cr_expect_eq(r->dir[FLOW_FORWARD].direction, 0);
+	cr_expect_arr_eq(r->src_mac, "\0\0\0\0\0\0", 6);
+	cr_expect_arr_eq(r->dst_mac, "\0\0\0\0\0\0", 6);
+	for (unsigned i = 4; i < 16; i++)
+		cr_expect_eq(r->src[i] | r->dst[i], 0);
+	cr_expect_eq(r->icmp[0] | r->icmp[1] | r->icmp_known, 0);
+}
