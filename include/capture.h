@@ -122,6 +122,9 @@ struct capture_ops {
 
 #define CAPTURE_ERRBUF_SIZE 512
 
+/* Ports that one input can join. */
+#define CAPTURE_PARTS_MAX 8
+
 /* Opens with the backend that `conf` calls for; see capture_ops.open. */
 int capture_open(const struct capture_conf *conf, char *errbuf, unsigned errsize,
 		 struct capture **ret_capture);
@@ -135,6 +138,9 @@ bool capture_finish(struct capture *capture);
 void capture_stats(struct capture *capture, struct capture_stats *ret_stats);
 struct capture *capture_part(struct capture *capture, unsigned number);
 void capture_close(struct capture *capture);
+
+/* into += from, what live inputs count; `gone` when either is. */
+void capture_stats_add(struct capture_stats *into, const struct capture_stats *from);
 
 /* The sum of a handle's drops. */
 uint64_t capture_dropped(const struct capture_stats *stats);

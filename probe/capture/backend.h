@@ -12,6 +12,7 @@ struct capture {
 bool ring_suits(const char *name);
 
 extern const struct capture_ops capture_file_ops;
+extern const struct capture_ops capture_joined_ops;
 extern const struct capture_ops capture_ring_ops;
 extern const struct capture_ops capture_pcap_live_ops;
 

@@ -56,10 +56,18 @@ static const struct capture_ops *named_row(const char *spec)
 	return NULL;
 }
 
+/* "eth1+eth2". A '+' behind a comma is an option's. */
+static bool is_joined(const char *spec)
+{
+	return spec[strcspn(spec, "+,")] == '+';
+}
+
 /* The row for a live specification that this build can serve: the best for a bare name. */
 static const struct capture_ops *live_row(const char *spec)
 {
 	const struct capture_ops *named = named_row(spec);
+	if (is_joined(spec))
+		return &capture_joined_ops;
 	if (named != NULL)
 		return named;
 	return ring_suits(spec) ? &capture_ring_ops : &capture_pcap_live_ops;
@@ -73,11 +81,6 @@ static const struct capture_ops *find_live(const char *spec, char *errbuf, unsig
 		snprintf(errbuf, errsize,
 			 "%s: '%s:' inputs are not built into this weir; try pcap:INTERFACE", spec,
 			 absent);
-		return NULL;
-	}
-	if (strchr(spec, '+') != NULL) {
-		snprintf(errbuf, errsize,
-			 "%s: joined ports are not built into this weir; try pcap:INTERFACE", spec);
 		return NULL;
 	}
 	const struct capture_ops *row = live_row(spec);
@@ -190,6 +193,17 @@ void capture_close(struct capture *capture)
 {
 	if (capture != NULL)
 		capture->ops->close(capture);
+}
+
+void capture_stats_add(struct capture_stats *into, const struct capture_stats *from)
+{
+	into->received += from->received;
+	into->filtered += from->filtered;
+	into->unsampled += from->unsampled;
+	into->merged += from->merged;
+	into->gone |= from->gone;
+	for (unsigned i = 0; i < CAPTURE_DROP_COUNT; i++)
+		into->drops[i] += from->drops[i];
 }
 
 uint64_t capture_dropped(const struct capture_stats *stats)

@@ -20,10 +20,10 @@ Input = namedtuple("Input", "name rig spec options needs segments joins variant 
 QUEUE, GROUP = 5, 7
 
 INPUTS = [
-    Input("ring", "port", "ring:p1", ("--workers", "1"), "ring", segments=True),
+    Input("ring", "port", "ring:p1", ("--workers", "1"), "ring", segments=True, joins=True),
     Input("ring-2", "port", "ring:p1", ("--workers", "2"), "ring", segments=True, variant=True),
     Input("ring-4", "port", "ring:p1", ("--workers", "4"), "ring", segments=True, variant=True, bench=False),
-    Input("pcap", "port", "pcap:p1"),
+    Input("pcap", "port", "pcap:p1", joins=True),
     Input("xdp", "alone", "xdp:p1", (), "xdp", segments=True),
     Input("xdp-generic", "alone", "xdp:p1,generic", (), "xdp", variant=True),
     Input("nfqueue", "gate", "nfqueue:%d" % QUEUE, (), "nfqueue"),

@@ -328,7 +328,6 @@ static int open_live(const char *spec, char *error)
 Test(capture_live, inputs_that_are_not_built_in_are_refused_with_a_cure)
 {
 	static const char *const specs[] = {
-		"eth1+eth2",
 #ifndef WITH_XDP
 		"xdp:eth1",
 #endif
