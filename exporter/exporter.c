@@ -538,6 +538,7 @@ static int copy_conf(struct exporter *x, const struct exporter_conf *conf)
 	for (unsigned i = 0; i < conf->ifaces_count; i++) {
 		const struct exporter_iface *from = &conf->ifaces[i];
 		x->ifaces[i].index = from->index;
+		x->ifaces[i].dropped = from->dropped;
 		const char *name = from->name != NULL ? from->name : "";
 		x->ifaces[i].name = strdup(name);
 		x->ifaces[i].description =

@@ -39,6 +39,7 @@ enum source {
 	FROM_FLOW_RECORDS,
 	FROM_NOT_SENT,
 	FROM_IF_INDEX,
+	FROM_IF_DROPPED,
 	FROM_IF_NAME,
 	FROM_IF_DESCRIPTION,
 };
@@ -70,6 +71,11 @@ struct options_row {
 #define V9_SYSTEM                                                                                  \
 	{                                                                                          \
 		1, 4, FROM_DOMAIN                                                                  \
+	}
+/* v9 scope type "Interface". */
+#define V9_INTERFACE                                                                               \
+	{                                                                                          \
+		2, 4, FROM_IF_INDEX                                                                \
 	}
 #define DOMAIN                                                                                     \
 	{                                                                                          \
@@ -104,6 +110,8 @@ static const struct options_row rows[] = {
 		V9_SYSTEM, {10, 4, FROM_IF_INDEX}, {82, 32, FROM_IF_NAME}}},
 	{521, V9, .per_interface = true, .sampling = EVERY_MODE, .scopes = 1, .count = 3, .field = {
 		V9_SYSTEM, {10, 4, FROM_IF_INDEX}, {83, 32, FROM_IF_DESCRIPTION}}},
+	{522, V9, TOTAL, .per_interface = true, .sampling = EVERY_MODE, .scopes = 1, .count = 2, .field = {
+		V9_INTERFACE, {135, 8, FROM_IF_DROPPED}}},
 
 	{512, IPFIX, .sampling = EVERY_MODE, .scopes = 1, .count = 3, .field = {
 		DOMAIN, {34, 4, FROM_OVERALL_N}, {35, 1, FROM_OVERALL}}},
@@ -126,6 +134,8 @@ static const struct options_row rows[] = {
 		DOMAIN, {10, 4, FROM_IF_INDEX}, {82, 32, FROM_IF_NAME}}},
 	{521, IPFIX, .per_interface = true, .sampling = EVERY_MODE, .scopes = 1, .count = 3, .field = {
 		DOMAIN, {10, 4, FROM_IF_INDEX}, {83, 32, FROM_IF_DESCRIPTION}}},
+	{522, IPFIX, TOTAL, .per_interface = true, .sampling = EVERY_MODE, .scopes = 2, .count = 3, .field = {
+		DOMAIN, {10, 4, FROM_IF_INDEX}, {135, 8, FROM_IF_DROPPED}}},
 };
 /* clang-format on */
 
@@ -224,6 +234,11 @@ static uint64_t probability(uint32_t n)
 	return bits;
 }
 
+static uint64_t dropped_at(const struct exporter_iface *iface)
+{
+	return iface->dropped != NULL ? atomic_load_explicit(iface->dropped, memory_order_relaxed) : 0;
+}
+
 static uint64_t number(enum source from, const struct options_source *s, unsigned index)
 {
 	const struct told_sampling *sampling = &s->sampling;
@@ -266,6 +281,8 @@ static uint64_t number(enum source from, const struct options_source *s, unsigne
 		return not_sent(s->counters);
 	case FROM_IF_INDEX:
 		return s->run->ifaces[index].index;
+	case FROM_IF_DROPPED:
+		return dropped_at(&s->run->ifaces[index]);
 	case FROM_IF_NAME:
 	case FROM_IF_DESCRIPTION:
 		break;

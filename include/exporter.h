@@ -8,6 +8,7 @@
 #ifndef WEIR_EXPORTER_H
 #define WEIR_EXPORTER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,6 +32,7 @@ struct exporter_iface {
 	uint32_t index;
 	const char *name;
 	const char *description; /* or NULL */
+	const atomic_ullong *dropped; /* packets lost on their way from it so far; or NULL. Outlives us */
 };
 
 /* Everything the exporter needs to know of the run; copied where kept. */

@@ -125,25 +125,20 @@ static int open_team(struct probe *p, unsigned number)
 	return 0;
 }
 
-/* Takes note of the interfaces of an input, for the options records 82 and 83. */
-static int name_interfaces(struct probe *p, const char *spec)
+/* For the options records that name interfaces and tell what was lost there. */
+static int name_interfaces(struct probe *p)
 {
-	char part[256], name[IF_NAMESIZE];
-	for (unsigned i = 0; capture_spec_part(spec, i, part, sizeof(part)); i++) {
-		unsigned index;
-		if (!capture_spec_interface(part, name, sizeof(name)) ||
-		    (index = if_nametoindex(name)) == 0)
-			continue;
-		struct exporter_iface *grown =
-			reallocarray(p->ifaces, p->ifaces_count + 1, sizeof(*p->ifaces));
-		if (grown == NULL)
-			return ERR_NOMEM;
-		p->ifaces = grown;
-		char *copy = strdup(name);
-		if (copy == NULL)
-			return ERR_NOMEM;
-		p->ifaces[p->ifaces_count++] =
-			(struct exporter_iface){.index = index, .name = copy};
+	p->ifaces = calloc(p->ports_count + 1, sizeof(*p->ifaces));
+	if (p->ifaces == NULL)
+		return ERR_NOMEM;
+	for (unsigned i = 0; i < p->ports_count; i++) {
+		const struct port *port = &p->ports[i];
+		if (port->index != 0)
+			p->ifaces[p->ifaces_count++] = (struct exporter_iface){
+				.index = port->index,
+				.name = port->name,
+				.dropped = &port->dropped,
+			};
 	}
 	return 0;
 }
@@ -155,12 +150,12 @@ static int open_live(struct probe *p)
 		return first;
 	for (unsigned i = 0; i < p->inputs_count; i++) {
 		int err = open_team(p, i);
-		if (err == 0)
-			err = name_interfaces(p, p->inputs[i].spec);
 		if (first == 0)
 			first = err;
 	}
-	return first;
+	if (first == 0)
+		first = ports_make(p);
+	return first == 0 ? name_interfaces(p) : first;
 }
 
 /* ---- for startup ---------------------------------------------------------------------------- */
@@ -174,10 +169,9 @@ void inputs_stop(struct probe *p)
 {
 	for (unsigned i = 0; p->opened != NULL && i < p->opened_count; i++)
 		capture_close(p->opened[i]);
-	for (unsigned i = 0; i < p->ifaces_count; i++)
-		free((char *)p->ifaces[i].name);
 	free(p->opened);
 	free(p->ifaces);
+	ports_free(p);
 	free(p->inputs);
 }
 

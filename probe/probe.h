@@ -10,6 +10,7 @@
 #include "counters.h"
 #include "exporter.h"
 #include "flow/key.h"
+#include "port.h"
 #include "tstamp.h"
 #include "worker.h"
 
@@ -18,6 +19,7 @@ struct live_input {
 	const char *spec;         /* conf's */
 	unsigned first_worker;    /* the team's others follow it */
 	struct capture_team team;
+	atomic_ullong lost_outside; /* before any handle could count it; the first worker adds it */
 };
 
 struct probe {
@@ -32,6 +34,9 @@ struct probe {
 	unsigned opened_count;
 	struct live_input *inputs; /* live */
 	unsigned inputs_count;
+	struct port *ports;      /* of all inputs */
+	unsigned ports_count;
+	struct mono_time ports_looked;
 	bool pipes;              /* there are such in a replay: one worker */
 	struct flow_secret secret, sample_secret;
 	struct exporter_iface *ifaces; /* of live inputs */

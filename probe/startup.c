@@ -147,6 +147,13 @@ static uint64_t flows_per_worker(const struct probe *p, unsigned workers, bool k
 	return share < 64 ? 64 : share;
 }
 
+/* One worker of each input tells of what its ports lost. */
+static const atomic_ullong *lost_outside(const struct probe *p, unsigned number)
+{
+	const struct live_input *input = inputs_of_worker(p, number);
+	return number == input->first_worker ? &input->lost_outside : NULL;
+}
+
 static struct worker_conf worker_conf_of(struct probe *p, unsigned number, unsigned workers,
 					 bool keep_macs)
 {
@@ -172,6 +179,7 @@ static struct worker_conf worker_conf_of(struct probe *p, unsigned number, unsig
 		conf.specs = &inputs_of_worker(p, number)->spec;
 		conf.specs_count = 1;
 		conf.opened = &p->opened[number];
+		conf.lost_outside = lost_outside(p, number);
 	}
 	return conf;
 }
@@ -231,6 +239,7 @@ static void workers_stop(struct probe *p)
 		if (p->error == 0)
 			p->error = err;
 	}
+	ports_sum(p);
 }
 
 /* ---- the table ---------------------------------------------------------------------------- */

@@ -56,6 +56,27 @@ static void json_output(struct json *j, const struct output_stats *s)
 	json_object_end(j);
 }
 
+static void json_input(struct json *j, const struct port *port)
+{
+	const struct capture_stats *s = &port->stats;
+	json_object_begin(j, NULL);
+	json_str(j, "input", port->spec);
+	json_str(j, "interface", port->name);
+	json_uint(j, "index", port->index);
+	json_uint(j, "workers", port->input->team.workers);
+	json_uint(j, "received", s->received);
+	json_uint(j, "filtered", s->filtered);
+	json_uint(j, "unsampled", s->unsampled);
+	json_uint(j, "merged", s->merged);
+	json_uint(j, "dropped", capture_dropped(s));
+	json_uint(j, "dropped_ring", s->drops[CAPTURE_DROP_RING]);
+	json_uint(j, "dropped_kernel", s->drops[CAPTURE_DROP_KERNEL]);
+	json_uint(j, "dropped_nic", s->drops[CAPTURE_DROP_NIC]);
+	json_uint(j, "interface_dropped", port->interface_dropped);
+	json_bool(j, "gone", s->gone);
+	json_object_end(j);
+}
+
 static void print_json(const struct probe *p, const struct counters *c)
 {
 	struct json j;
@@ -65,6 +86,10 @@ static void print_json(const struct probe *p, const struct counters *c)
 		json_uint(&j, counter_info(i)->name, c->v[i]);
 	json_bool(&j, "balanced", is_balanced(c));
 	json_double(&j, "seconds", seconds_since(p->start));
+	json_array_begin(&j, "inputs");
+	for (unsigned i = 0; i < p->ports_count; i++)
+		json_input(&j, &p->ports[i]);
+	json_array_end(&j);
 	json_array_begin(&j, "outputs");
 	for (unsigned i = 0; i < exporter_outputs(p->exporter); i++) {
 		struct output_stats s;
@@ -118,6 +143,18 @@ static void print_output(const struct probe *p, unsigned index)
 				(unsigned long long)s.dropped[i].records);
 }
 
+static void print_input(const struct port *port)
+{
+	const struct capture_stats *s = &port->stats;
+	fprintf(stderr,
+		"input %s: %llu received, %llu dropped: %llu by the ring, %llu by the kernel, %llu by "
+		"the NIC\n",
+		port->spec, (unsigned long long)s->received, (unsigned long long)capture_dropped(s),
+		(unsigned long long)s->drops[CAPTURE_DROP_RING],
+		(unsigned long long)s->drops[CAPTURE_DROP_KERNEL],
+		(unsigned long long)s->drops[CAPTURE_DROP_NIC]);
+}
+
 static void print_text(const struct probe *p, const struct counters *c)
 {
 	double seconds = seconds_since(p->start);
@@ -127,6 +164,8 @@ static void print_text(const struct probe *p, const struct counters *c)
 	for (unsigned i = 0; i < COUNTER_COUNT; i++)
 		if (counter_info(i)->parent < 0 && (i <= COUNTER_DROPPED || c->v[i] != 0))
 			print_counter(c, i);
+	for (unsigned i = 0; i < p->ports_count; i++)
+		print_input(&p->ports[i]);
 	for (unsigned i = 0; i < exporter_outputs(p->exporter); i++)
 		print_output(p, i);
 }
@@ -149,6 +188,20 @@ void stats_print(const struct probe *p)
 		print_text(p, &c);
 }
 
+static void log_input(const struct port *port)
+{
+	const struct capture_stats *s = &port->stats;
+	log_info("books",
+		 "input=%s received=%llu filtered=%llu unsampled=%llu ring=%llu kernel=%llu nic=%llu "
+		 "interface_dropped=%llu",
+		 port->spec, (unsigned long long)s->received, (unsigned long long)s->filtered,
+		 (unsigned long long)s->unsampled,
+		 (unsigned long long)s->drops[CAPTURE_DROP_RING],
+		 (unsigned long long)s->drops[CAPTURE_DROP_KERNEL],
+		 (unsigned long long)s->drops[CAPTURE_DROP_NIC],
+		 (unsigned long long)port->interface_dropped);
+}
+
 void stats_log(const struct probe *p)
 {
 	struct counters c;
@@ -162,4 +215,6 @@ void stats_log(const struct probe *p)
 		 (unsigned long long)v[COUNTER_NON_IP], (unsigned long long)v[COUNTER_MALFORMED],
 		 (unsigned long long)v[COUNTER_METERED], (unsigned long long)v[COUNTER_DROPPED],
 		 (unsigned long long)held, (unsigned long long)v[COUNTER_RECORDS]);
+	for (unsigned i = 0; i < p->ports_count; i++)
+		log_input(&p->ports[i]);
 }

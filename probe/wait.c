@@ -15,13 +15,18 @@
 /* How often to look whether any output is still alive. */
 #define LOOK_EVERY_MS 1000
 
+/* How often to look at the ports of live inputs. */
+#define PORTS_EVERY_NS (500 * NS_PER_MS)
+
 /* A second SIGINT or SIGTERM leaves at once, with the status a shell expects of it. Not one that
  * comes with the first: timeout(1) signals a process and then its group. */
 #define IMPATIENT_AFTER_NS (500 * NS_PER_MS)
 
 static void handle_stop(struct probe *p, unsigned signal)
 {
-	if (!atomic_exchange(&p->stop.asked, true)) {
+	if (!atomic_load(&p->stop.asked)) {
+		ports_look(p, true); /* the last time that the workers can tell of it */
+		atomic_store(&p->stop.asked, true);
 		p->stopped = mono_now();
 		log_info("probe", "stopping, what is held is exported signal=%u", signal);
 	} else if (mono_now().ns - p->stopped.ns > IMPATIENT_AFTER_NS) {
@@ -38,6 +43,14 @@ static void handle_signals(struct probe *p)
 		else
 			handle_stop(p, info.ssi_signo);
 	}
+}
+
+static void watch_ports(struct probe *p)
+{
+	if (mono_now().ns - p->ports_looked.ns < PORTS_EVERY_NS)
+		return;
+	p->ports_looked = mono_now();
+	ports_look(p, false);
 }
 
 static uint64_t take_done(const struct probe *p)
@@ -81,8 +94,10 @@ void probe_wait(struct probe *p)
 	uint64_t done = 0;
 	/* the exporter ends last: a signal must be heard while it still waits for a slow output */
 	while (done < p->workers || !(fds[2].revents & POLLIN)) {
-		poll(fds, 3, progress ? PROGRESS_EVERY_MS : LOOK_EVERY_MS);
+		poll(fds, 3, progress || p->live ? PROGRESS_EVERY_MS : LOOK_EVERY_MS);
 		handle_signals(p);
+		if (p->live)
+			watch_ports(p);
 		if (!p->live && exporter_dead(p->exporter) && !atomic_exchange(&p->stop.asked, true))
 			log_errorx("probe", "no output is left, the replay ends early");
 		done += take_done(p);

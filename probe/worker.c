@@ -19,6 +19,7 @@
 #include "flow/key_plain.h"
 #include "flow/sampling.h"
 #include "flow/table.h"
+#include "input_view.h"
 #include "log.h"
 #include "own.h"
 
@@ -62,6 +63,7 @@ struct worker {
 	bool started;
 	bool ended;              /* the worker's own until it is joined */
 	_Atomic uint64_t view[COUNTER_COUNT + 2]; /* published counters, held, bytes_read */
+	struct input_view input;                  /* published: what the ports of its input count */
 	struct packet train;     /* a wrapper's first fragment, when its flags are set */
 	uint32_t pending;        /* of batch[]: admitted and not yet updated */
 	struct flow_packet batch[BATCH];
@@ -95,6 +97,9 @@ static void account_input(struct worker *w, const struct capture_stats *s)
 	w->counters.v[COUNTER_OBSERVED] += unsampled;
 	w->counters.v[COUNTER_UNSAMPLED] += unsampled;
 	w->counters.v[COUNTER_DROPPED] = capture_dropped(s);
+	if (w->conf.lost_outside != NULL)
+		w->counters.v[COUNTER_DROPPED] +=
+			atomic_load_explicit(w->conf.lost_outside, memory_order_relaxed);
 }
 
 static uint64_t bytes_read(struct worker *w)
@@ -102,8 +107,10 @@ static uint64_t bytes_read(struct worker *w)
 	struct capture_stats s = {.received = 0};
 	if (w->capture != NULL)
 		capture_stats(w->capture, &s);
-	if (w->conf.live && w->capture != NULL)
+	if (w->conf.live && w->capture != NULL) {
+		input_view_publish(&w->input, w->capture);
 		account_input(w, &s);
+	}
 	return w->bytes_done + s.bytes_read;
 }
 
@@ -128,6 +135,11 @@ void worker_view(const struct worker *w, struct worker_view *ret_view)
 	ret_view->held = atomic_load_explicit(&w->view[COUNTER_COUNT], memory_order_relaxed);
 	ret_view->bytes_read =
 		atomic_load_explicit(&w->view[COUNTER_COUNT + 1], memory_order_relaxed);
+}
+
+void worker_part(const struct worker *w, unsigned part, struct capture_stats *ret_stats)
+{
+	input_view_read(&w->input, part, ret_stats);
 }
 
 /* ---- the way to the exporter --------------------------------------------------------------- */
@@ -193,6 +205,8 @@ static void send_tick(struct worker *w, int64_t clock_ns)
 static void sweep(struct worker *w, int64_t clock_ns)
 {
 	int64_t second = clock_ns / NS_PER_S;
+	if (w->conf.live)
+		publish(w); /* what is lost is to be known soon, however packets come */
 	if (second != w->tick_second) {
 		w->tick_second = second;
 		send_tick(w, clock_ns);
@@ -648,8 +662,10 @@ static void close_input(struct worker *w)
 	struct capture_stats s;
 	capture_stats(w->capture, &s);
 	w->bytes_done += s.bytes_read;
-	if (w->conf.live)
+	if (w->conf.live) {
+		input_view_publish(&w->input, w->capture);
 		account_input(w, &s);
+	}
 	capture_close(w->capture);
 	w->capture = NULL;
 }

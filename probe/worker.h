@@ -50,6 +50,8 @@ struct worker_conf {
 	const struct own *own;        /* streams whose packets are left out; NULL: none */
 	struct export_queue *queue;
 	struct worker_stop *stop;     /* of all workers; the caller's */
+	const atomic_ullong *lost_outside; /* packets lost where no handle can count it, added to our
+	                               * drops; or NULL. The caller's */
 	int done_fd;                  /* eventfd written once when the worker has ended */
 };
 
@@ -70,6 +72,9 @@ int worker_join(struct worker *worker);
 
 /* Latest published view. Any thread. */
 void worker_view(const struct worker *worker, struct worker_view *ret_view);
+
+/* Latest totals of a port of its live input, 0 <= part < CAPTURE_PARTS_MAX. Any thread. */
+void worker_part(const struct worker *worker, unsigned part, struct capture_stats *ret_stats);
 
 /* Its final counters, after worker_join. */
 const struct counters *worker_counters(const struct worker *worker);

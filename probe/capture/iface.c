@@ -70,6 +70,23 @@ unsigned iface_queues(const char *name)
 	return n > 0 ? n : 1;
 }
 
+/* ---- procfs --------------------------------------------------------------------------------- */
+
+uint64_t iface_backlog_dropped(void)
+{
+	char line[512];
+	uint64_t sum = 0;
+	unsigned dropped;
+	FILE *file = fopen("/proc/net/softnet_stat", "re");
+	if (file == NULL)
+		return 0;
+	while (fgets(line, sizeof(line), file) != NULL)
+		if (sscanf(line, "%*x %x", &dropped) == 1)
+			sum += dropped;
+	fclose(file);
+	return sum;
+}
+
 /* ---- rtnetlink ------------------------------------------------------------------------------ */
 
 /* Asks for one interface; returns the size of the answer in `buf`, or -errno. */

@@ -26,6 +26,9 @@ struct iface_counters {
 	uint64_t missed;  /* not received for want of room in NIC or driver */
 };
 
+/* Packets that the machine's backlogs had no room for, of all interfaces; 0 where unknown. */
+uint64_t iface_backlog_dropped(void);
+
 /* One exchange with the kernel, for some drivers one with the device too. -errno. */
 int iface_read(unsigned index, struct iface_counters *ret_counters);
 

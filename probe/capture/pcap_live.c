@@ -200,14 +200,13 @@ static int live_open(const struct capture_conf *conf, char *errbuf, unsigned err
 
 /* ---- packets ------------------------------------------------------------------------------- */
 
-/* Adds what a handle has lost. */
+/* Adds what a handle has lost. What the port has lost (ps_ifdrop) is counted for all inputs alike. */
 static void add_drops(pcap_t *pcap, uint64_t drops[CAPTURE_DROP_COUNT])
 {
 	struct pcap_stat stat;
 	if (pcap == NULL || pcap_stats(pcap, &stat) != 0)
 		return;
 	drops[CAPTURE_DROP_RING] += stat.ps_drop;
-	drops[CAPTURE_DROP_NIC] += stat.ps_ifdrop;
 }
 
 /* The interface is gone, or as good as. */

@@ -24,6 +24,7 @@ import case_faults
 import case_inputs
 import case_own
 import case_queues
+import case_ring
 import case_traffic
 import lab
 
@@ -100,6 +101,7 @@ def run_all(options, tally, folder):
         all_of(case_faults.hasty_cases(options.full))
         all_of(case_faults.cases(options.full) + case_inputs.cases(options.full) + case_own.cases(options.full), AT_ONCE)
         all_of(case_queues.cases(options.full), AT_ONCE)
+        all_of(case_ring.cases(options.full), AT_ONCE)
         all_of(waiting)
     finally:
         for close in closers:

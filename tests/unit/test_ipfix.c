@@ -374,20 +374,22 @@ Test(ipfix, each_file_is_a_session_of_its_own)
 	sink_close(s, enc);
 }
 
-Test(ipfix, interface_names_are_two_tables)
+Test(ipfix, interfaces_are_two_tables_of_names_and_one_of_losses)
 {
-	static const struct exporter_iface ifaces[] = {{3, "eth3", "north"}};
+	static atomic_ullong dropped = 0x700000001;
+	static const struct exporter_iface ifaces[] = {{3, "eth3", "north", &dropped}};
 	const struct exporter_conf run = {
 		.replay = true, .sampling_n = 1, .ifaces = ifaces, .ifaces_count = 1};
 	enc = sink_open(&s, SMALL, &run);
 	begin(T0);
 	size_t len;
 	const uint8_t *p = sink_message(s, 0, &len);
-	expect_bytes(p + len - 88, 88,
+	expect_bytes(p + len - 108, 108,
 		     "0208 002c 00000005 00000003"
 		     "6574683300000000000000000000000000000000000000000000000000000000"
 		     "0209 002c 00000005 00000003"
-		     "6e6f727468000000000000000000000000000000000000000000000000000000");
+		     "6e6f727468000000000000000000000000000000000000000000000000000000"
+		     "020a 0014 00000005 00000003 0000000700000001");
 	sink_close(s, enc);
 }
 
