@@ -33,9 +33,15 @@ void outbox_free(struct outbox *o);
  */
 void outbox_add(struct outbox *o, const struct flow_record *r);
 
+/* What the next record may be. */
+enum outbox_wish {
+	OUTBOX_ANY,
+	OUTBOX_LAST, /* live, the end of the run: what is on disk stays there */
+};
+
 /* The next record to send, from now on sent; NULL: none, or not yet (spool-rate=). Valid until the
- * next call. `now_ns` is monotonic. `fresh`: may it be a fresh one, or only one from the spool? */
-const struct flow_record *outbox_next(struct outbox *o, int64_t now_ns, bool fresh);
+ * next call. `now_ns` is monotonic, and needed with a spool only. */
+const struct flow_record *outbox_next(struct outbox *o, int64_t now_ns, enum outbox_wish wish);
 
 /* The oldest `n` of those that were sent have arrived. */
 void outbox_confirm(struct outbox *o, uint64_t n);

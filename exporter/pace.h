@@ -25,15 +25,17 @@ static inline void pace_refill(struct pace *p, int64_t now_ns)
 		p->credit_ns = most;
 }
 
-/* May one more go? Then it is paid for. */
-static inline bool pace_take(struct pace *p)
+/* May one more go? */
+static inline bool pace_ready(const struct pace *p)
 {
-	if (p->rate == 0)
-		return true;
-	if (p->credit_ns <= 0)
-		return false;
-	p->credit_ns -= NS_PER_S / (int64_t)p->rate;
-	return true;
+	return p->rate == 0 || p->credit_ns > 0;
+}
+
+/* One went, whether or not there was credit: it is missing later. */
+static inline void pace_spend(struct pace *p)
+{
+	if (p->rate != 0)
+		p->credit_ns -= NS_PER_S / (int64_t)p->rate;
 }
 
 #endif

@@ -159,11 +159,14 @@ static void encode(struct session *s, const struct flow_record *r)
 
 static bool encode_next(struct session *s, int64_t now_ns)
 {
-	const bool fresh = s->pace.rate == 0 || s->pace.credit_ns > 0;
-	const struct flow_record *r = outbox_next(s->outbox, now_ns, fresh);
+	const bool last = s->ending && !s->conf.replay;
+	if (!pace_ready(&s->pace))
+		return false;
+	const struct flow_record *r =
+		outbox_next(s->outbox, now_ns, last ? OUTBOX_LAST : OUTBOX_ANY);
 	if (r == NULL)
 		return false;
-	pace_take(&s->pace);
+	pace_spend(&s->pace);
 	encode(s, r);
 	return true;
 }
@@ -347,6 +350,8 @@ void session_end(struct session *s, struct pkt_time now)
 {
 	s->now = now;
 	s->ending = true;
+	if (s->finished) /* given up: what came since */
+		outbox_settle(s->outbox);
 	if (!s->started)
 		start(s);
 	s->moved_ns = 0;

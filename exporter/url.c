@@ -29,12 +29,14 @@
 #define UDP	  (URL_HAS(URL_MTU) | URL_HAS(URL_RATE))
 #define TEMPLATES URL_HAS(URL_TEMPLATE_REFRESH)
 #define SOCKET	  (URL_HAS(URL_SOURCE) | URL_HAS(URL_DSCP))
-#define HELD	  (URL_HAS(URL_QUEUE) | URL_HAS(URL_RESEND) | URL_HAS(URL_CONNECT_WAIT))
+#define HELD	  (URL_HAS(URL_QUEUE) | URL_HAS(URL_RESEND) | URL_HAS(URL_CONNECT_WAIT) | SPOOL)
+#define SPOOL	  (URL_HAS(URL_SPOOL) | URL_HAS(URL_SPOOL_SIZE) | URL_HAS(URL_SPOOL_RATE))
 #define SESSION	  (URL_HAS(URL_RATE) | HELD | SOCKET)
 #define NAMES	  URL_HAS(URL_NAMES)
 #define KAFKA                                                                                      \
 	(FIELDS | NAMES | URL_HAS(URL_RATE) | URL_HAS(URL_QUEUE) | URL_HAS(URL_CONNECT_WAIT) |     \
-	 URL_HAS(URL_FORMAT) | URL_HAS(URL_ACKS) | URL_HAS(URL_COMPRESSION) | URL_HAS(URL_KAFKA))
+	 SPOOL | URL_HAS(URL_FORMAT) | URL_HAS(URL_ACKS) | URL_HAS(URL_COMPRESSION) |              \
+	 URL_HAS(URL_KAFKA))
 #define TLS                                                                                        \
 	(URL_HAS(URL_CA) | URL_HAS(URL_CERT) | URL_HAS(URL_KEY) | URL_HAS(URL_PEER_NAME) |         \
 	 URL_HAS(URL_VERIFY) | URL_HAS(URL_MIN_VERSION))
@@ -226,8 +228,7 @@ static const struct option options[URL_OPTION_COUNT] = {
 
 /* Options that no output of this version has. */
 static const char *const later_options[] = {
-	"anonymise", "spool", "spool-size", "spool-rate", "ca",
-	"cert",	     "key",   "peer-name",  "verify",
+	"anonymise",
 };
 
 static bool listed(const char *name, const char *const *list, size_t n)

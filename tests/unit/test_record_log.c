@@ -141,8 +141,8 @@ Test(pace, lets_through_what_the_rate_says)
 	unsigned taken = 0;
 	for (int64_t now = NS_PER_S; now <= 3 * NS_PER_S; now += NS_PER_MS) {
 		pace_refill(&p, now);
-		while (pace_take(&p))
-			taken++;
+		for (; pace_ready(&p); taken++)
+			pace_spend(&p);
 	}
 	/* two seconds, and the tenth that is saved up */
 	cr_expect_geq(taken, 2000);
