@@ -24,9 +24,11 @@ bool field_nearest(const char *word, size_t len, char *ret_name)
 	memcpy(text, word, len);
 	text[len] = '\0';
 	nearest_begin(&n, text);
-	for (unsigned id = 0; id < FIELD_COUNT; id++)
-		for (unsigned dir = 0; dir <= (field_get(id)->stride != 0); dir++)
+	for (unsigned id = 0; id < FIELD_COUNT; id++) {
+		const unsigned directions = field_get(id)->stride != 0 ? FLOW_DIRS : 1;
+		for (unsigned dir = 0; dir < directions; dir++)
 			consider(&n, (struct field_ref){(uint8_t)id, dir == FLOW_REVERSE},
 				 ret_name);
+	}
 	return n.best != NULL;
 }

@@ -120,7 +120,8 @@ uint8_t *spool_record_write(const struct flow_record *r, uint8_t *p)
 	unsigned pairs = 0;
 	p += 2; /* a map of up to 255 pairs */
 	for (unsigned i = 0; i < MEMBERS; i++) {
-		for (unsigned dir = 0; dir <= (members[i].stride != 0); dir++) {
+		const unsigned directions = members[i].stride != 0 ? FLOW_DIRS : 1;
+		for (unsigned dir = 0; dir < directions; dir++) {
 			uint8_t *end = put_member(p, &members[i], dir == FLOW_REVERSE, r);
 			pairs += end != p;
 			p = end;
