@@ -315,6 +315,8 @@ static void missing_value(struct loader *l, const char *arg)
 static void run_command(struct loader *l, const struct conf_command *cmd, const char *arg)
 {
 	struct conf *conf = l->conf;
+	if (cmd->action == CONF_DOCTOR && conf_list_add(&conf->doctor, arg) != 0)
+		l->nomem = true;
 	if (cmd->action != CONF_RUN) {
 		/* What asks to be told something goes before what checks or prints. */
 		if (cmd->action > conf->action)
@@ -538,6 +540,7 @@ void conf_fini(struct conf *conf)
 	for (const struct conf_option *opt = conf_options; opt < conf_options + CONF_OPT_COUNT;
 	     opt++)
 		conf_value_clear(opt, conf_member(conf, opt));
+	conf_list_clear(&conf->doctor);
 	free(conf->file);
 	conf->file = NULL;
 }

@@ -99,6 +99,10 @@ void conf_value_expects(const struct conf_option *opt, FILE *out);
  * it is unset. */
 bool conf_value_print(const struct conf_option *opt, const void *member, FILE *out);
 
+/* A list grows by a copy of the text (ERR_NOMEM), or goes back to empty. */
+int conf_list_add(struct conf_list *list, const char *text);
+void conf_list_clear(struct conf_list *list);
+
 /* Frees what the member owns and unsets it, where the type owns memory. */
 void conf_value_clear(const struct conf_option *opt, void *member);
 

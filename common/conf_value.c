@@ -360,20 +360,27 @@ static void expect_string(const struct conf_option *opt, FILE *out)
 	fputs("text", out);
 }
 
-static int parse_list(const struct conf_option *opt, const char *text, void *member)
+static int list_add(struct conf_list *list, const char *text, size_t len)
 {
-	(void)opt;
-	struct conf_list *list = member;
-	if (text[0] == '\0')
-		return ERR_USAGE;
 	char **item = realloc(list->item, (list->count + 1) * sizeof(*item));
 	if (item == NULL)
 		return ERR_NOMEM;
 	list->item = item;
-	if ((item[list->count] = strdup(text)) == NULL)
+	if ((item[list->count] = strndup(text, len)) == NULL)
 		return ERR_NOMEM;
 	list->count++;
 	return 0;
+}
+
+int conf_list_add(struct conf_list *list, const char *text)
+{
+	return list_add(list, text, strlen(text));
+}
+
+static int parse_list(const struct conf_option *opt, const char *text, void *member)
+{
+	(void)opt;
+	return text[0] != '\0' ? conf_list_add(member, text) : ERR_USAGE;
 }
 
 static bool print_list(const struct conf_option *opt, const void *member, FILE *out)
@@ -392,13 +399,17 @@ static bool print_list(const struct conf_option *opt, const void *member, FILE *
 	return true;
 }
 
-static void clear_list(void *member)
+void conf_list_clear(struct conf_list *list)
 {
-	struct conf_list *list = member;
 	for (unsigned i = 0; i < list->count; i++)
 		free(list->item[i]);
 	free(list->item);
 	*list = (struct conf_list){0};
+}
+
+static void clear_list(void *member)
+{
+	conf_list_clear(member);
 }
 
 static void expect_list(const struct conf_option *opt, FILE *out)
@@ -678,16 +689,7 @@ static int add_net(struct conf_list *list, const char *text, size_t len)
 {
 	struct net net;
 	int err = net_parse(text, len, &net);
-	if (err != 0)
-		return err;
-	char **item = realloc(list->item, (list->count + 1) * sizeof(*item));
-	if (item == NULL)
-		return ERR_NOMEM;
-	list->item = item;
-	if ((item[list->count] = strndup(text, len)) == NULL)
-		return ERR_NOMEM;
-	list->count++;
-	return 0;
+	return err == 0 ? list_add(list, text, len) : err;
 }
 
 /* A list in one value: the whole of it replaces what was there. */

@@ -62,6 +62,7 @@ enum conf_action {
 	CONF_RUN,
 	CONF_CHECK,        /* --check */
 	CONF_PRINT,        /* --print-config */
+	CONF_DOCTOR,       /* --doctor */
 	CONF_HELP,         /* --help */
 	CONF_VERSION,      /* --version */
 	CONF_LIST_FIELDS   /* --list-fields */
@@ -70,6 +71,7 @@ enum conf_action {
 struct conf {
 	enum conf_action action;
 	char *file; /* given with -c, or NULL */
+	struct conf_list doctor; /* what --doctor looks at */
 	struct conf_list reads;
 	struct conf_list inputs;
 	struct conf_list outputs;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "conf.h"
+#include "doctor.h"
 #include "err.h"
 #include "field.h"
 #include "probe.h"
@@ -15,10 +16,9 @@ enum {
 	EXIT_USAGE = 2
 };
 
-static int run(const struct conf *conf)
+static int status_of(int err)
 {
-	log_set_level(conf->log_level);
-	switch (probe_run(conf)) {
+	switch (err) {
 	case 0:
 		return EXIT_DONE;
 	case ERR_USAGE:
@@ -26,6 +26,12 @@ static int run(const struct conf *conf)
 	default:
 		return EXIT_FAILED;
 	}
+}
+
+static int run(const struct conf *conf)
+{
+	log_set_level(conf->log_level);
+	return status_of(probe_run(conf));
 }
 
 static int act(const struct conf *conf)
@@ -40,6 +46,8 @@ static int act(const struct conf *conf)
 	case CONF_PRINT:
 		conf_print(conf, stdout);
 		return EXIT_DONE;
+	case CONF_DOCTOR:
+		return status_of(doctor_run(conf, stdout));
 	case CONF_HELP:
 		conf_help(stdout);
 		return EXIT_DONE;

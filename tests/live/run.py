@@ -19,6 +19,7 @@ import traceback
 sys.dont_write_bytecode = True
 
 import captures
+import case_doctor
 import case_equality
 import case_faults
 import case_inputs
@@ -102,6 +103,7 @@ def run_all(options, tally, folder):
         all_of(case_faults.cases(options.full) + case_inputs.cases(options.full) + case_own.cases(options.full), AT_ONCE)
         all_of(case_queues.cases(options.full), AT_ONCE)
         all_of(case_ring.cases(options.full), AT_ONCE)
+        all_of(case_doctor.cases(options.full), AT_ONCE)
         all_of(waiting)
     finally:
         for close in closers:

@@ -688,6 +688,17 @@ Test(conf, random_configurations_print_to_themselves)
 	}
 }
 
+Test(conf, doctor_takes_ports_and_needs_no_input)
+{
+	cr_assert_eq(LOAD("--doctor", "eth1", "--flows", "99", "--doctor=ring:eth2+eth3"), 0);
+	cr_assert_eq(conf.action, CONF_DOCTOR);
+	cr_assert_eq(conf.doctor.count, 2);
+	cr_expect_str_eq(conf.doctor.item[0], "eth1");
+	cr_expect_str_eq(conf.doctor.item[1], "ring:eth2+eth3");
+	cr_expect_eq(conf.flows, 99);
+	cr_expect_eq(conf.outputs.count, 0);
+}
+
 Test(conf, help_fits_a_screen)
 {
 	char *text = NULL;
