@@ -40,6 +40,9 @@
 #define TLS                                                                                        \
 	(URL_HAS(URL_CA) | URL_HAS(URL_CERT) | URL_HAS(URL_KEY) | URL_HAS(URL_PEER_NAME) |         \
 	 URL_HAS(URL_VERIFY) | URL_HAS(URL_MIN_VERSION))
+#define DTLS                                                                                       \
+	(UDP | URL_HAS(URL_QUEUE) | URL_HAS(URL_CONNECT_WAIT) | SOCKET | URL_HAS(URL_RECONNECT) |  \
+	 (TLS & ~URL_HAS(URL_MIN_VERSION)))
 #define SYSLOG                                                                                     \
 	(FIELDS | NAMES | URL_HAS(URL_FACILITY) | URL_HAS(URL_SEVERITY) | URL_HAS(URL_HOSTNAME) |  \
 	 URL_HAS(URL_BOM))
@@ -50,6 +53,9 @@
 #define MTU_V5		1500
 #define RATE_DEFAULT	100000
 #define REFRESH_DEFAULT 60
+
+/* A DTLS collector that lost its sessions and does not say so misses no more than this. */
+#define RECONNECT_DEFAULT 300
 
 /* Over UDP a syslog message is a datagram; a daemon takes fewer of them than a flow collector. */
 #define MTU_SYSLOG  1500
@@ -87,6 +93,9 @@ static const struct scheme schemes[] = {
 	 .options = BIFLOW | FIELDS | DOMAIN | SESSION},
 	{"ipfix+tls", &ipfix_format, &tls_transport, URL_HOST, "4740",
 	 .options = BIFLOW | FIELDS | DOMAIN | SESSION | TLS},
+	{"ipfix+dtls", &ipfix_format, &dtls_transport, URL_HOST, "4740",
+	 .options = BIFLOW | FIELDS | DOMAIN | TEMPLATES | DTLS,
+	 .template_refresh_s = REFRESH_DEFAULT, .mtu = MTU_DEFAULT, .rate = RATE_DEFAULT},
 	{"ipfix-file", &ipfix_file_format, &file_transport, URL_PATH,
 	 .options = BIFLOW | FIELDS | FILES | DOMAIN, .biflow = true},
 	{"json", &json_format, &file_transport, URL_PATH,
@@ -117,7 +126,6 @@ static const struct scheme schemes[] = {
 
 /* Outputs that this version does not have yet. */
 static const char *const later_schemes[] = {
-	"ipfix+dtls",
 	"ipfix+sctp",
 };
 
@@ -207,6 +215,8 @@ static const struct option options[URL_OPTION_COUNT] = {
 			     version_choices},
 	[URL_SOURCE] = {"source", VALUE_TEXT, MEMBER(source), 0, 0,
 			"an address of this machine, without port"},
+	[URL_RECONNECT] = {"reconnect", VALUE_U32, MEMBER(reconnect_s), 0, 86400,
+			   "seconds, up to 86400, 0 for never"},
 	[URL_FACILITY] = {"facility", VALUE_CHOICE, MEMBER(facility), 0, 0,
 			  "kern, user, mail, daemon, auth, syslog, lpr, news, uucp, cron, "
 			  "authpriv, ftp, ntp, audit, alert, clock or local0 to local7",
@@ -673,6 +683,7 @@ static void take_defaults(struct url_spec *spec)
 	spec->verify = true;
 	spec->acks = "all";
 	spec->compression = "none";
+	spec->reconnect_s = RECONNECT_DEFAULT;
 	spec->facility = FACILITY_DEFAULT;
 	spec->severity = SEVERITY_DEFAULT;
 }

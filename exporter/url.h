@@ -37,6 +37,7 @@ enum url_option {
 	URL_MIN_VERSION,
 	URL_SOURCE,
 	URL_DSCP,
+	URL_RECONNECT,
 	URL_FACILITY,
 	URL_SEVERITY,
 	URL_HOSTNAME,
@@ -127,6 +128,7 @@ struct url_spec {
 	const char *peer_name; /* NULL: the host */
 	bool verify;
 	uint32_t min_version; /* enum url_tls_version */
+	uint32_t reconnect_s; /* DTLS: a new session in place of the old one; 0: never */
 	/* syslog, RFC 5424 §6 */
 	uint32_t facility;
 	uint32_t severity;
