@@ -35,7 +35,7 @@
 #define NAMES	  URL_HAS(URL_NAMES)
 #define KAFKA                                                                                      \
 	(FIELDS | NAMES | URL_HAS(URL_RATE) | URL_HAS(URL_QUEUE) | URL_HAS(URL_CONNECT_WAIT) |     \
-	 SPOOL | URL_HAS(URL_FORMAT) | URL_HAS(URL_ACKS) | URL_HAS(URL_COMPRESSION) |              \
+	 SPOOL | SPOOL | URL_HAS(URL_FORMAT) | URL_HAS(URL_ACKS) | URL_HAS(URL_COMPRESSION) |      \
 	 URL_HAS(URL_KAFKA))
 #define TLS                                                                                        \
 	(URL_HAS(URL_CA) | URL_HAS(URL_CERT) | URL_HAS(URL_KEY) | URL_HAS(URL_PEER_NAME) |         \

@@ -88,7 +88,7 @@ ipfix://[::1]:4739?biflow=yes&template-refresh=30&mtu=1400&rate=1000&domain=1&fi
 ipfix-file:/nowhere/x.ipfix?biflow=no&rotate=300&domain=1&fields=default
 syslog://127.0.0.1:514?mtu=1500&rate=1000&facility=local4&severity=notice&hostname=h&bom=no&names=ecs&fields=default&biflow=no
 syslog+tcp://127.0.0.1:514?facility=local4&severity=notice&hostname=h&bom=yes&queue=1MiB&resend=1MiB&connect-wait=5&rate=10
-kafka://127.0.0.1:9092,[::1]:9092/t?format=cbor&acks=1&compression=zstd&kafka.linger.ms=5&biflow=no&queue=1MiB&connect-wait=5&rate=1
+kafka://127.0.0.1:9092,[::1]:9092/t?spool=/nowhere/spool&spool-size=1MiB&format=cbor&acks=1&compression=zstd&kafka.linger.ms=5&biflow=no&queue=1MiB&connect-wait=5&rate=1
 ipfix+dtls://127.0.0.1:4740?mtu=1400&rate=10&template-refresh=30&reconnect=60&queue=1MiB&connect-wait=5&verify=no&dscp=8&source=127.0.0.1
 json:-?names=ecs&biflow=yes&fields=sourceIPv4Address,reversePacketDeltaCount
 json:-?biflow=no

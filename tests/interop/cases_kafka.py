@@ -142,6 +142,22 @@ def kafka_without_a_broker_ends_when_it_said(bench):
     records.check("no broker answers" in err, "the log does not say why: %s", err[-500:])
 
 
+@case
+def kafka_spool_is_delivered_by_the_next_run(bench):
+    """A run without a broker keeps its records on disk; the next one finds a broker and delivers both its own and those."""
+    spool = "spool=" + bench.new_dir() + "/spool"
+    out, err = tools.weir(bench, ["-r", bench.pcap(CAPTURE), "--stats", "json", "-o", "json:-", "-o",
+                                  "kafka://127.0.0.1:%d/flows?connect-wait=2&%s" % (tools.free_port(), spool)], expect=1)
+    books = tools.last_json(err)["outputs"][1]
+    count = len(out.splitlines())
+    records.same_value((books["records"], books["records_dropped"], books["spooled"]), (0, 0, count), "sent, dropped, spooled")
+    with kafka.broker(bench, PARTITIONS) as broker:
+        lines, books, _ = export(bench, CAPTURE, broker, [spool])
+        found = collections.Counter(canonical(json.loads(m.payload)) for m in broker.read())
+    records.same_value((books["recovered"], books["records"], books["spooled"]), (count, 2 * count, 0), "books")
+    records.same(collections.Counter([canonical(line) for line in lines] * 2), found, "records")
+
+
 @each(("kafka.lingr.ms=5", "kafka.linger.ms"), ("kafka.linger.ms=soon", "linger.ms"), ("acks=2", "all, 1 or 0"),
       ("compression=brotli", "none, gzip, snappy, lz4 or zstd"), ("format=xml", "json or cbor"),
       ("kafka.bootstrap.servers=x", "before the topic"),

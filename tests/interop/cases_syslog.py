@@ -2,6 +2,7 @@
 import json
 import socket
 
+import dtls
 import records
 import syslogd
 import tools
@@ -57,6 +58,18 @@ def syslog_over_tcp(bench, name, pcap):
         messages = collector.wait(len(lines))
     compare(lines, messages, books, socket.gethostname())
     records.same_value([json.loads(m.text) for m in messages], [json.loads(line) for line in lines], "order")
+
+
+@each(*syslogd.COLLECTORS)
+def syslog_over_tls(bench, name):
+    """Both sides know each other: rsyslog by GnuTLS and the name probe.example, syslog-ng by OpenSSL."""
+    keys = dtls.keys(bench)
+    with syslogd.COLLECTORS[name](bench, "tls", keys) as collector:
+        url = "syslog+tls://%s:%d?ca=%s&cert=%s&key=%s&peer-name=server.example" % (
+            tools.LOOPBACK, collector.port, keys.client.ca, keys.client.cert, keys.client.key)
+        lines, books = export(bench, CAPTURES[0], url)
+        messages = collector.wait(len(lines))
+    compare(lines, messages, books, socket.gethostname())
 
 
 @each(*syslogd.COLLECTORS)
