@@ -215,7 +215,6 @@ static int port_open(struct capture_xdp *xdp, char *errbuf, unsigned errsize)
 			  err_str(xdp->promisc), name);
 	xdp->blank.ingress = xdp->port.ifindex;
 	xdp->check.ns = mono_now().ns + CHECK_NS;
-	say_how(xdp);
 	return 0;
 }
 
@@ -253,6 +252,7 @@ static int xdp_open(const struct capture_conf *conf, char *errbuf, unsigned errs
 		xdp_close(&xdp->base);
 		return err;
 	}
+	say_how(xdp);
 	*ret_capture = &xdp->base;
 	return 0;
 }
@@ -320,8 +320,9 @@ static void check_port(struct capture_xdp *xdp)
 		port_close(xdp);
 	}
 	if (xdp->queues == 0 && port_open(xdp, text, sizeof(text)) == 0) {
-		log_warnx("capture", "interface is back: interface=%s", xdp->spec.name);
 		port_start(xdp);
+		log_warnx("capture", "interface is back: interface=%s", xdp->spec.name);
+		say_how(xdp);
 	}
 }
 

@@ -24,7 +24,7 @@ INPUTS = [
     Input("ring-2", "port", "ring:p1", ("--workers", "2"), "ring", segments=True, variant=True),
     Input("ring-4", "port", "ring:p1", ("--workers", "4"), "ring", segments=True, variant=True, bench=False),
     Input("pcap", "port", "pcap:p1", joins=True),
-    Input("xdp", "alone", "xdp:p1", (), "xdp", segments=True),
+    Input("xdp", "alone", "xdp:p1", (), "xdp", joins=True),
     Input("xdp-generic", "alone", "xdp:p1,generic", (), "xdp", variant=True),
     Input("nfqueue", "gate", "nfqueue:%d" % QUEUE, (), "nfqueue"),
     Input("nflog", "gate", "nflog:%d" % GROUP, (), "nflog"),
