@@ -42,8 +42,8 @@
 #define FRAME_HEADERS  22
 
 /* The first nap; each that brings nothing doubles the next. After the last, poll. */
-#define NAP_NS	 (200 * NS_PER_US)
-#define NAPS	 4
+#define NAP_NS	 (500 * NS_PER_US)
+#define NAPS	 3
 #define POLL_MS	 10
 #define CHECK_NS NS_PER_S
 
