@@ -156,16 +156,13 @@ static void sweep_one(struct flow_table *t, uint32_t id, int64_t clock_ns)
 /* Three passes over a chunk, so that each finds in the cache what the one before has asked for. */
 static void sweep_chunk(struct flow_table *t, const uint32_t *ids, unsigned n, int64_t clock_ns)
 {
-	for (unsigned i = 0; i < n; i++) {
-		const struct entry *e = &t->entry[ids[i] & ~WHEEL_CLOSING];
-		__builtin_prefetch(e, 1);
-		__builtin_prefetch(e->upper, 1);
-	}
+	for (unsigned i = 0; i < n; i++)
+		__builtin_prefetch(&t->entry[ids[i] & ~WHEEL_CLOSING], 1);
 	for (unsigned i = 0; i < n; i++) {
 		const uint32_t number = ids[i] & ~WHEEL_CLOSING;
 		const struct entry *e = &t->entry[number];
 		if (e->state & STATE_HELD && may_be_due(e, clock_ns))
-			entry_fetch_bucket(t, number);
+			entry_fetch_end(t, number);
 	}
 	for (unsigned i = 0; i < n; i++)
 		sweep_one(t, ids[i], clock_ns);
@@ -236,7 +233,7 @@ static void find_victims(struct flow_table *t)
 	t->victims_from = EVICT_IDLE - more;
 	t->victims = EVICT_IDLE + alone;
 	for (unsigned i = t->victims_from; i < t->victims; i++)
-		entry_fetch_bucket(t, t->victim[i].number);
+		entry_fetch_end(t, t->victim[i].number);
 }
 
 /* The next victim of the last search to whom nothing has happened since; ENTRY_NONE when there is

@@ -206,8 +206,10 @@ static inline uint64_t entry_hash(const struct flow_table *t, uint32_t number)
 	return key_hash_bytes(&key, FLOW_KEY_IP6_BYTES, t->conf.secret);
 }
 
-void entry_fetch_bucket(const struct flow_table *t, uint32_t number)
+void entry_fetch_end(const struct flow_table *t, uint32_t number)
 {
+	__builtin_prefetch(t->entry[number].upper, 1);
+	__builtin_prefetch(&t->origin[number]);
 	__builtin_prefetch(&t->bucket[flow_hash_home(t->buckets, entry_hash(t, number))], 1);
 }
 
@@ -548,6 +550,8 @@ static inline void prefetch_entry(const struct flow_table *t, struct flow_packet
 	const unsigned match = bucket_match(bucket, in->tag);
 	if (__builtin_expect(match == 0, 0)) {
 		in->hint = 0;
+		if (bucket->passed != 0)
+			__builtin_prefetch(&t->bucket[bucket_next(t, in->home)], 1);
 		return;
 	}
 	const uint32_t number = bucket->entry[(unsigned)__builtin_ctz(match)];

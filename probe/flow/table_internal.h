@@ -102,8 +102,8 @@ struct bucket {
 };
 _Static_assert(sizeof(struct bucket) == FLOW_BUCKET_BYTES, "a bucket is a cache line");
 
-/* Slots per entry: at 70 % load nearly every flow sits in its home bucket. */
-#define BUCKET_LOAD 7
+/* Slots per entry: at 60 % load nearly every flow sits in its home bucket. */
+#define BUCKET_LOAD 6
 
 /* Most victims that one search keeps. */
 #define VICTIMS_MAX 40
@@ -151,8 +151,8 @@ static inline bool may_be_due(const struct entry *e, int64_t clock_ns)
 	return (int32_t)((uint32_t)flow_tick(clock_ns) - e->tick) >= 0;
 }
 
-/* Starts fetching what table_remove will touch. table.c */
-void entry_fetch_bucket(const struct flow_table *t, uint32_t number);
+/* Starts fetching what a flow's end will touch, beside the first line of its entry. table.c */
+void entry_fetch_end(const struct flow_table *t, uint32_t number);
 
 /* Takes a flow out of index and entries. Its record must have left. table.c */
 void table_remove(struct flow_table *t, uint32_t number);
