@@ -61,10 +61,11 @@ class Live:
         self.skipped.append(why)
 
     def way(self, contender, how):
-        """(mode, link) of the sender: frames that a port is made to receive pass by an XDP program of its own."""
+        """(mode, link) of the sender: frames that a port is made to receive pass by a program in its driver."""
         if how == "packet":
             return "packet", "p0"
-        return ("redirect", "p0") if contender.kind == "alone" else ("pass", "p1")
+        in_driver = contender.kind == "alone" and "generic" not in contender.name
+        return ("redirect", "p0") if in_driver else ("pass", "p1")
 
     def once(self, contender, how, pps):
         """One run: {sent, metered, dropped, cpu, seconds}."""
@@ -85,6 +86,7 @@ class Live:
 
     def rates(self):
         every, lacking = who.contenders(bench.BUILD, self.work, self.args.weir)
+        every = [one for one in every if any(text in one.name for text in self.args.who)]
         for why in lacking:
             self.skip(why)
         for name, how, pps, rounds in RATES:
@@ -204,6 +206,7 @@ def parse():
     parser.add_argument("--seconds", type=float, default=3, help="of sending in each run")
     parser.add_argument("--backlog", type=int, default=2_000_000, help="packets that two queues are emptied of")
     parser.add_argument("--only", choices=("rates", "queues"), help="one of both parts")
+    parser.add_argument("--who", default=[""], type=lambda s: s.split(","), help="those with such a text in their name")
     parser.add_argument("--weir", default=os.path.join(bench.ROOT, "weir"))
     parser.add_argument("--write", action="store_true", help="put the figures in docs/PERFORMANCE.md")
     return parser.parse_args()

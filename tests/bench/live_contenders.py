@@ -177,7 +177,10 @@ class Pmacctd(Contender):
         return "base cache memory" in self.text(self.out) + self.text(self.err)
 
     def said(self):
-        with open(os.path.join(self.work, "pmacctd.csv"), encoding="ascii") as f:
+        csv, end = os.path.join(self.work, "pmacctd.csv"), time.monotonic() + 5
+        while not os.path.exists(csv) and time.monotonic() < end:
+            time.sleep(0.1)  # its writer may be behind
+        with open(csv, encoding="ascii") as f:
             next(f)
             metered = sum(int(line.rsplit(",", 2)[1]) for line in f)
         dropped = re.search(r"dropped_packets=(\d+)", self.text(self.out) + self.text(self.err))
@@ -207,12 +210,11 @@ def contenders(build, work, weir):
 
 
 def blast(rig, build, cores, mode, link, seconds, pps):
-    """Sends for some seconds, or a number of packets ("1000p"); (packets, seconds). All must have got to the port: what a veth pair loses is nobody's fault."""
+    """Sends for some seconds, or a number of packets ("1000p"); (packets that got to the port, seconds). A veth
+    pair that runs XDP holds 256 packets a queue and lets go of the rest: that is before anybody's port."""
     space = rig.tx if link == "p0" else rig.rx
     before = rig.rx.counters("p1")
     said = json.loads(space.run("taskset", "-c", cores, os.path.join(build, "blast"), mode, link, str(seconds),
                                 str(pps), timeout=MOST_S).stdout)
     arrived = rig.rx.counters("p1")["rx_packets"] - before["rx_packets"]
-    if mode != "pass" and arrived != said["sent"]:
-        raise process.Failed("%d packets sent, %d arrived at the port" % (said["sent"], arrived))
-    return said["sent"], said["seconds"]
+    return said["sent"] if mode == "pass" else arrived, said["seconds"]

@@ -25,13 +25,13 @@ SHOWN = 4
 
 
 def fields_of(kind):
-    return ",".join(FIELDS + (LINK_FIELDS if kind != "gate" else []))
+    return ",".join(FIELDS + ([] if kind in inputs.GATES else LINK_FIELDS))
 
 
 @functools.lru_cache(maxsize=None)
 def expected(name, kind, timeouts=probe.PATIENT):
     """What a replay finds: (Counter of records, books)."""
-    more = ("-f", FRAMES_OF_GATE) if kind == "gate" else ()
+    more = ("-f", FRAMES_OF_GATE) if kind in inputs.GATES else ()
     records, books = probe.replay(captures.path_of(name), (*timeouts, *more), fields_of(kind))
     return as_set(records), books
 
@@ -101,7 +101,7 @@ def cases(full):
     rigs, found = Equality(), []
     for kind in inputs.RIGS:
         for capture in captures.CAPTURES:
-            if not (full or capture.short) or kind == "gate" and not capture.gate or \
+            if not (full or capture.short) or kind in inputs.GATES and not capture.gate or \
                     kind != "port" and capture.mtu > 1500:
                 continue
             found.append(("equal[%s,%s]" % (kind, capture.name),

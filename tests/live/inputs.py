@@ -6,7 +6,7 @@ import lab
 import probe
 
 # name     of the row; its scheme first
-# rig      what it watches: a port, a port of its own (it takes the packets away), or a gateway
+# rig      what it watches: a port, a port of its own (it takes the packets away), a gateway or one of two queues
 # spec     what follows -i
 # options  of weir
 # needs    what `weir --version` lists among its inputs, or the row is skipped; None: always built
@@ -27,6 +27,7 @@ INPUTS = [
     Input("xdp", "alone", "xdp:p1", (), "xdp", joins=True),
     Input("xdp-generic", "alone", "xdp:p1,generic", (), "xdp", variant=True),
     Input("nfqueue", "gate", "nfqueue:%d" % QUEUE, (), "nfqueue"),
+    Input("nfqueue-2", "gate-2", "nfqueue:%d-%d" % (QUEUE, QUEUE + 1), ("--workers", "2"), "nfqueue", variant=True),
     Input("nflog", "gate", "nflog:%d" % GROUP, (), "nflog"),
 ]
 
@@ -101,22 +102,27 @@ table inet gate {
 """
 
 
-def queue(space, table, chain, *match):
+ONE_QUEUE = ("--queue-num", str(QUEUE))
+TWO_QUEUES = ("--queue-balance", "%d:%d" % (QUEUE, QUEUE + 1))
+
+
+def queue(space, table, chain, *match, queues=ONE_QUEUE):
     """Sends packets through weir's queue; nft's own statement for it is in few kernels."""
     for program in ("iptables", "ip6tables"):
-        space.run(program, "-t", table, "-A", chain, *match, "-j", "NFQUEUE", "--queue-num", str(QUEUE), "--queue-bypass")
+        space.run(program, "-t", table, "-A", chain, *match, "-j", "NFQUEUE", *queues, "--queue-bypass")
 
 
 class GateRig(PortRig):
     """The same, with p1 a gateway's port."""
 
-    def __init__(self):
+    def __init__(self, queues=ONE_QUEUE):
         super().__init__()
         self.rx.sysctl("net.ipv6.conf.p1.accept_ra=0", "net.ipv6.conf.p1.accept_dad=0",
                        "net.ipv6.conf.p1.addr_gen_mode=1", "net.ipv6.conf.p1.disable_ipv6=0",
                        "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.p1.rp_filter=0")
         self.rx.nft(GATE_RULES % GROUP)
-        queue(self.rx, "raw", "PREROUTING", "-i", "p1")
+        queue(self.rx, "raw", "PREROUTING", "-i", "p1", queues=queues)
 
 
-RIGS = {"port": PortRig, "alone": PortRig, "gate": GateRig}
+RIGS = {"port": PortRig, "alone": PortRig, "gate": GateRig, "gate-2": functools.partial(GateRig, TWO_QUEUES)}
+GATES = ("gate", "gate-2")
