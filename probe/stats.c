@@ -209,9 +209,10 @@ void stats_log(const struct probe *p)
 	probe_counters(p, &c, &held);
 	const uint64_t *v = c.v;
 	log_info("books",
-		 "observed=%llu unsampled=%llu non_ip=%llu malformed=%llu metered=%llu dropped=%llu "
-		 "held=%llu records=%llu",
-		 (unsigned long long)v[COUNTER_OBSERVED], (unsigned long long)v[COUNTER_UNSAMPLED],
+		 "observed=%llu own_export=%llu duplicate=%llu unsampled=%llu non_ip=%llu "
+		 "malformed=%llu metered=%llu dropped=%llu held=%llu records=%llu",
+		 (unsigned long long)v[COUNTER_OBSERVED], (unsigned long long)v[COUNTER_OWN_EXPORT],
+		 (unsigned long long)v[COUNTER_DUPLICATE], (unsigned long long)v[COUNTER_UNSAMPLED],
 		 (unsigned long long)v[COUNTER_NON_IP], (unsigned long long)v[COUNTER_MALFORMED],
 		 (unsigned long long)v[COUNTER_METERED], (unsigned long long)v[COUNTER_DROPPED],
 		 (unsigned long long)held, (unsigned long long)v[COUNTER_RECORDS]);

@@ -23,6 +23,7 @@ import case_doctor
 import case_equality
 import case_faults
 import case_inputs
+import case_names
 import case_own
 import case_queues
 import case_ring
@@ -103,7 +104,7 @@ def run_all(options, tally, folder):
         all_of(case_faults.cases(options.full) + case_inputs.cases(options.full) + case_own.cases(options.full), AT_ONCE)
         all_of(case_queues.cases(options.full), AT_ONCE)
         all_of(case_ring.cases(options.full), AT_ONCE)
-        all_of(case_doctor.cases(options.full), AT_ONCE)
+        all_of(case_doctor.cases(options.full) + case_names.cases(options.full), AT_ONCE)
         all_of(waiting)
     finally:
         for close in closers:
