@@ -18,7 +18,7 @@
 	X(PACE, "pace")	      /* live: more than the pace lets through, for too long */            \
 	X(QUEUE, "queue")     /* live: the queue in memory was full */                             \
 	X(SPOOL, "spool")     /* the spool was full, or could not be written or read back */       \
-	X(AWAY, "away")	      /* the collector was not there when the run ended */                 \
+	X(AWAY, "away")	      /* the collector was not there, or its name not found */             \
 	X(UNCONFIRMED, "unconfirmed") /* sent, but the collector did not close: who knows */       \
 	X(REFUSED, "refused") /* the collector or a library refused them for what they are */
 

@@ -26,7 +26,7 @@
 #define FIELDS	  URL_HAS(URL_FIELDS)
 #define DOMAIN	  URL_HAS(URL_DOMAIN)
 #define FILES	  URL_HAS(URL_ROTATE)
-#define UDP	  (URL_HAS(URL_MTU) | URL_HAS(URL_RATE))
+#define UDP	  (URL_HAS(URL_MTU) | URL_HAS(URL_RATE) | URL_HAS(URL_QUEUE) | SOCKET)
 #define TEMPLATES URL_HAS(URL_TEMPLATE_REFRESH)
 #define SOCKET	  (URL_HAS(URL_SOURCE) | URL_HAS(URL_DSCP))
 #define HELD	  (URL_HAS(URL_QUEUE) | URL_HAS(URL_RESEND) | URL_HAS(URL_CONNECT_WAIT) | SPOOL)
@@ -67,6 +67,7 @@
 /* Sessions: a third of a million records, and what Linux lets a peer's receive buffer grow to by
  * default (tcp_rmem: 6 MiB) with some to spare. */
 #define QUEUE_DEFAULT	     (UINT64_C(64) << 20)
+#define QUEUE_UDP	     (UINT64_C(256) << 20) /* of messages: two million biflows that end at once */
 #define RESEND_DEFAULT	     (UINT64_C(8) << 20)
 #define CONNECT_WAIT_DEFAULT 30
 #define SPOOL_RATE_DEFAULT   20000
@@ -675,7 +676,7 @@ static void take_defaults(struct url_spec *spec)
 	spec->template_refresh_s = scheme->template_refresh_s;
 	spec->mtu = scheme->mtu;
 	spec->rate = scheme->rate;
-	spec->queue_bytes = QUEUE_DEFAULT;
+	spec->queue_bytes = scheme->mtu != 0 ? QUEUE_UDP : QUEUE_DEFAULT;
 	spec->resend_bytes = RESEND_DEFAULT;
 	spec->connect_wait_s = CONNECT_WAIT_DEFAULT;
 	spec->spool_bytes = SPOOL_SIZE_DEFAULT;

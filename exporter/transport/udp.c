@@ -13,7 +13,12 @@
  *
  * Nobody there: a connected socket learns it from ICMP, after the datagram is gone. That is said
  * in the log and not counted as dropped, since it tells neither which datagram nor how many.
+ *
+ * Names: a replay looks its collector up at the start. Live a name is looked up beside the export
+ * thread; until it is found messages wait in the ring, and when the collector refuses it is looked
+ * up again. If it has moved, a new session begins there, with templates.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <netdb.h>
@@ -21,11 +26,14 @@
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../format/format.h"
+#include "backoff.h"
+#include "dial.h"
 #include "err.h"
 #include "log.h"
 #include "own.h"
@@ -35,8 +43,9 @@ enum {
 	IP4_UDP_HEADERS = 20 + 8,
 	IP6_UDP_HEADERS = 40 + 8,
 	PAYLOAD_MAX = 65535 - IP4_UDP_HEADERS,
-	RING_BYTES = 2 * 1024 * 1024,
+	RING_BYTES = 2 * 1024 * 1024, /* in a replay; live it is queue= */
 	SLOTS_MIN = 256,
+	SLOTS_MAX = 1 << 28,
 	BATCH_MIN = 32, /* datagrams worth a system call */
 	BATCH_MAX = 64, /* in one; what UDP_SEGMENT takes in a train, too */
 	TRAIN_BYTES = 65535 - IP6_UDP_HEADERS,
@@ -46,6 +55,7 @@ enum {
 #define CREDIT_NS (4 * NS_PER_MS) /* what may leave at once after a pause */
 #define TICK_NS	  (2 * NS_PER_MS) /* the timer sleeps this much longer than it must */
 #define RETRY_NS  NS_PER_MS	  /* when the socket's buffer is full */
+#define LAG_NS	  NS_PER_S	  /* of waiting that is worth a line in the log */
 
 struct slot {
 	size_t len;
@@ -63,15 +73,23 @@ struct udp {
 	struct event *timer;
 	bool timer_set;
 	bool congested;
+	bool said_lag;
 	bool trains; /* the kernel cuts them, and the path lets it */
-	int fd;
+	int fd;	     /* -1: the name is not found yet */
+	/* names, live */
+	struct dial *dial; /* NULL: an address in figures, or a replay */
+	struct event *redial;
+	struct backoff backoff;
+	bool dialling; /* or waiting to */
 	/* ring of messages; indices run free, slot = index % slots */
 	uint8_t *mem;
+	size_t mem_size;
 	struct slot *slot;
 	unsigned slots;
-	unsigned batch; /* messages that are sent at once, when there is no hurry */
-	unsigned head;	/* next to send */
-	unsigned tail;	/* next to build */
+	unsigned batch;	  /* messages that are sent at once, when there is no hurry */
+	unsigned head;	  /* next to send */
+	unsigned tail;	  /* next to build */
+	uint64_t records; /* that wait */
 	/* pace */
 	int64_t record_ns_x1024; /* time of a record, in 1/1024 ns; 0: no limit */
 	int64_t paid_until_ns;	 /* monotonic: what was sent is paid for up to here */
@@ -103,15 +121,20 @@ static void log_once(struct udp *u, int error)
 	u->last_errno = error;
 }
 
-/* The oldest message will not be sent. */
-static void drop_head(struct udp *u, int error)
+static void drop_head(struct udp *u, enum drop_reason reason)
 {
-	enum drop_reason reason = error == EMSGSIZE ? DROP_TOO_BIG : DROP_SEND;
-	stat_add(&u->base.counters->dropped[reason], u->slot[u->head % u->slots].records);
+	const unsigned records = u->slot[u->head++ % u->slots].records;
+	stat_add(&u->base.counters->dropped[reason], records);
+	u->records -= records;
+}
+
+/* The oldest message will not be sent. */
+static void refuse_head(struct udp *u, int error)
+{
 	if (u->replay)
 		counters_fail(u->base.counters, -error);
 	log_once(u, error);
-	u->head++;
+	drop_head(u, error == EMSGSIZE ? DROP_TOO_BIG : DROP_SEND);
 }
 
 static void count_sent(struct udp *u, unsigned n)
@@ -122,6 +145,7 @@ static void count_sent(struct udp *u, unsigned n)
 		stat_add(&c->messages, 1);
 		stat_add(&c->bytes, s->len);
 		stat_add(&c->records, s->records);
+		u->records -= s->records;
 		/* Messages without flow records take their time too. */
 		u->paid_until_ns += (s->records + 1) * u->record_ns_x1024 / 1024;
 	}
@@ -240,10 +264,12 @@ static unsigned allowed(struct udp *u, int64_t *ret_wait_ns)
 	return i;
 }
 
+static void look_up_again(struct udp *u);
+
 /* Sends what may go; returns 0 when nothing is left, else ns until it is worth trying again. */
 static int64_t pump(struct udp *u)
 {
-	while (waiting(u) != 0) {
+	while (waiting(u) != 0 && u->fd >= 0) {
 		int64_t wait_ns = 0;
 		unsigned n = allowed(u, &wait_ns);
 		if (n == 0)
@@ -254,10 +280,12 @@ static int64_t pump(struct udp *u)
 		} else if (sent == -ECONNREFUSED) {
 			u->refused++; /* of an earlier one; this one is tried again */
 			log_once(u, ECONNREFUSED);
+			look_up_again(u);
 		} else if (sent == -EAGAIN || sent == -ENOBUFS) {
 			return RETRY_NS;
 		} else {
-			drop_head(u, -sent);
+			refuse_head(u, -sent);
+			look_up_again(u);
 		}
 	}
 	return 0;
@@ -273,11 +301,29 @@ static void set_timer(struct udp *u, int64_t ns)
 		u->timer_set = true;
 }
 
+/* How long what waits will take at this pace. */
+static void show_lag(struct udp *u)
+{
+	struct output_counters *c = u->base.counters;
+	const int64_t lag_ns = (int64_t)u->records * u->record_ns_x1024 / 1024;
+	atomic_store_explicit(&c->queued, u->records, memory_order_relaxed);
+	atomic_store_explicit(&c->lag_ns, (uint64_t)lag_ns, memory_order_relaxed);
+	if (u->records == 0)
+		u->said_lag = false;
+	if (lag_ns < LAG_NS || u->replay || u->said_lag)
+		return;
+	u->said_lag = true;
+	log_info("output", "%s:%s: records wait for the pace, lag_s=%.1f records=%llu rate=%llu",
+		 u->spec->host, u->spec->port, (double)lag_ns / NS_PER_S,
+		 (unsigned long long)u->records, (unsigned long long)u->spec->rate);
+}
+
 static void pump_on(struct udp *u)
 {
 	int64_t wait_ns = u->timer_set ? 0 : pump(u);
 	if (wait_ns != 0)
 		set_timer(u, wait_ns);
+	show_lag(u);
 	if (waiting(u) > u->slots / 4) {
 		u->congested = true;
 	} else if (u->congested && waiting(u) == 0) {
@@ -332,20 +378,39 @@ static uint8_t *udp_reserve(struct transport *t, size_t n)
 	return slot_mem(u, u->tail);
 }
 
+/* After a burst the memory of the ring goes back to the system. */
+static void start_over(struct udp *u)
+{
+	if (u->tail > u->slots / 4)
+		madvise(u->mem, u->mem_size, MADV_DONTNEED);
+	u->head = u->tail = 0;
+}
+
 static void udp_commit(struct transport *t, size_t n, unsigned records)
 {
 	struct udp *u = udp_of(t);
 	if (!u->replay && waiting(u) >= u->slots - 1) {
-		stat_add(&t->counters->dropped[DROP_PACE], records);
+		stat_add(&t->counters->dropped[u->fd < 0 ? DROP_AWAY : DROP_PACE], records);
 		return;
 	}
 	u->slot[u->tail++ % u->slots] = (struct slot){.len = n, .records = records};
+	u->records += records;
 	if (waiting(u) < u->batch)
 		return;
 	pump_on(u);
 	/* Nothing waits and nothing is on loan: the slots used last are still in the cache. */
 	if (waiting(u) == 0)
-		u->head = u->tail = 0;
+		start_over(u);
+}
+
+/* The session is over, for good or because the collector has moved. */
+static void udp_end(struct transport *t)
+{
+	struct udp *u = udp_of(t);
+	t->due_ns = DUE_NEVER;
+	while (u->fd < 0 && waiting(u) != 0)
+		drop_head(u, DROP_AWAY);
+	show_lag(u);
 }
 
 static void udp_push(struct transport *t)
@@ -360,7 +425,7 @@ static bool udp_congested(const struct transport *t)
 
 static bool udp_busy(const struct transport *t)
 {
-	return waiting((const struct udp *)t) != 0;
+	return waiting((const struct udp *)t) != 0 && ((const struct udp *)t)->fd >= 0;
 }
 
 static void udp_close(struct transport *t)
@@ -374,28 +439,23 @@ static void udp_close(struct transport *t)
 	if (u->timer != NULL)
 		event_free(u->timer);
 	own_drop(u->own, u->own_number);
+	dial_free(u->dial);
+	if (u->redial != NULL)
+		event_free(u->redial);
 	if (u->fd >= 0)
 		close(u->fd);
-	free(u->mem);
+	if (u->mem != NULL)
+		munmap(u->mem, u->mem_size);
 	free(u->slot);
 	free(u);
 }
 
 /* ---- opening ---- */
 
-static int connect_one(const struct addrinfo *ai)
+static void tune(int fd)
 {
-	int fd = socket(ai->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, ai->ai_addr, ai->ai_addrlen) != 0) {
-		int err = -errno;
-		close(fd);
-		return err;
-	}
 	const int size = SEND_BUFFER;
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)); /* as much as we are given */
-	return fd;
 }
 
 /* An older kernel would take a train for one large datagram: it has to be asked first. */
@@ -403,6 +463,22 @@ static bool kernel_cuts_trains(int fd)
 {
 	const int none = 0;
 	return setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &none, sizeof(none)) == 0;
+}
+
+static int connect_one(const struct addrinfo *ai, const struct url_spec *spec)
+{
+	int fd = socket(ai->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	int err = dial_prepare(fd, ai->ai_family, spec);
+	if (err == 0 && connect(fd, ai->ai_addr, ai->ai_addrlen) != 0)
+		err = -errno;
+	if (err != 0) {
+		close(fd);
+		return err;
+	}
+	tune(fd);
+	return fd;
 }
 
 /* Finds the host and connects to the first of its addresses that lets us. */
@@ -415,7 +491,7 @@ static int connect_to(struct udp *u, struct errtext *e, bool *ret_ip6)
 		return fail(e, ERR_NOTREADY, "cannot find host %s: %s", u->spec->host,
 			    gai_strerror(err));
 	for (const struct addrinfo *ai = list; ai != NULL && u->fd < 0; ai = ai->ai_next) {
-		int fd = connect_one(ai);
+		int fd = connect_one(ai, u->spec);
 		*ret_ip6 = ai->ai_family == AF_INET6;
 		if (fd < 0)
 			err = fd;
@@ -423,36 +499,133 @@ static int connect_to(struct udp *u, struct errtext *e, bool *ret_ip6)
 	}
 	freeaddrinfo(list);
 	if (u->fd < 0)
-		return fail(e, err, "cannot reach %s: %s", u->spec->host, err_str(err));
+		return fail(e, err, "cannot reach %s%s%s: %s", u->spec->host,
+			    u->spec->source != NULL ? " from source=" : "",
+			    u->spec->source != NULL ? u->spec->source : "", err_str(err));
+	u->trains = kernel_cuts_trains(u->fd);
+	u->own_number = own_add(u->own, u->fd, NULL);
 	return 0;
+}
+
+/* ---- names, live ---- */
+
+static void set_redial(struct udp *u)
+{
+	const int64_t ns = backoff_next_ns(&u->backoff);
+	const struct timeval tv = {
+		.tv_sec = ns / NS_PER_S,
+		.tv_usec = ns % NS_PER_S / NS_PER_US,
+	};
+	u->dialling = event_add(u->redial, &tv) == 0;
+}
+
+static void look_up_again(struct udp *u)
+{
+	if (u->dial != NULL && !u->dialling)
+		set_redial(u);
+}
+
+static bool same_peer(int a, int b)
+{
+	struct sockaddr_storage one = {.ss_family = 0}, other = {.ss_family = 0};
+	socklen_t one_len = sizeof(one), other_len = sizeof(other);
+	return getpeername(a, (struct sockaddr *)&one, &one_len) == 0 &&
+	       getpeername(b, (struct sockaddr *)&other, &other_len) == 0 && one_len == other_len &&
+	       memcmp(&one, &other, one_len) == 0;
+}
+
+/* A socket for the name's address. A collector that has moved gets a session of its own. */
+static void on_dialled(void *arg, int fd, const char *why)
+{
+	struct udp *u = arg;
+	u->dialling = false;
+	if (fd < 0) {
+		if (u->backoff.last_ns <= BACKOFF_FIRST_NS)
+			log_warnx("output", "%s:%s: %s; trying again", u->spec->host, u->spec->port,
+				  why);
+		set_redial(u);
+		return;
+	}
+	if (u->fd >= 0 && same_peer(u->fd, fd)) {
+		close(fd);
+		return;
+	}
+	const bool moved = u->fd >= 0;
+	if (moved)
+		close(u->fd);
+	own_drop(u->own, u->own_number);
+	u->own_number = own_add(u->own, fd, NULL);
+	u->fd = fd;
+	tune(fd);
+	u->trains = kernel_cuts_trains(fd);
+	backoff_reset(&u->backoff);
+	log_info("output", "%s:%s: %s", u->spec->host, u->spec->port,
+		 moved ? "has moved, a new session begins" : "found");
+	if (moved) {
+		stat_add(&u->base.counters->reconnects, 1);
+		u->base.due_ns = DUE_NOW;
+	}
+	pump_on(u);
+}
+
+static void on_redial(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	dial_begin(((struct udp *)arg)->dial);
+}
+
+/* IPv6 or not is not known yet: messages are as long as both allow. */
+static int begin_looking_up(struct udp *u, const struct transport_conf *conf)
+{
+	const struct timeval now = {.tv_sec = 0};
+	int err = dial_new(conf->base, u->spec, SOCK_DGRAM, 0, on_dialled, u, &u->dial);
+	if (err != 0)
+		return err;
+	u->redial = event_new(conf->base, -1, 0, on_redial, u);
+	u->dialling = true;
+	return u->redial != NULL && event_add(u->redial, &now) == 0 ? 0 : ERR_NOMEM;
+}
+
+static bool in_figures(const char *host)
+{
+	struct in6_addr address;
+	return inet_pton(AF_INET, host, &address) == 1 ||
+	       inet_pton(AF_INET6, host, &address) == 1 || strchr(host, '%') != NULL;
 }
 
 static int make_ring(struct udp *u, bool ip6)
 {
 	u->base.max_message = payload(u->spec, ip6);
-	u->slots = (unsigned)(RING_BYTES / u->base.max_message);
+	const uint64_t size = u->replay ? RING_BYTES : u->spec->queue_bytes;
+	u->slots = (unsigned)(size / u->base.max_message);
 	if (u->slots < SLOTS_MIN)
 		u->slots = SLOTS_MIN;
+	if (size / u->base.max_message > SLOTS_MAX)
+		u->slots = SLOTS_MAX;
 	u->batch = (unsigned)(TRAIN_BYTES / u->base.max_message);
 	if (u->batch < BATCH_MIN)
 		u->batch = BATCH_MIN;
 	if (u->batch > BATCH_MAX)
 		u->batch = BATCH_MAX;
-	u->mem = malloc((size_t)u->slots * u->base.max_message);
+	u->mem_size = (size_t)u->slots * u->base.max_message;
+	/* what is never filled costs no memory */
+	void *mem = mmap(NULL, u->mem_size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	u->mem = mem != MAP_FAILED ? mem : NULL;
 	u->slot = calloc(u->slots, sizeof(*u->slot));
 	return u->mem == NULL || u->slot == NULL ? ERR_NOMEM : 0;
 }
 
 static int open_udp(struct udp *u, const struct transport_conf *conf, struct errtext *e)
 {
-	bool ip6 = false;
-	int err = connect_to(u, e, &ip6);
+	const bool later = !u->replay && !in_figures(u->spec->host);
+	bool ip6 = later;
+	int err = later ? begin_looking_up(u, conf) : connect_to(u, e, &ip6);
 	if (err == 0)
 		err = make_ring(u, ip6);
 	if (err != 0)
 		return err;
-	u->trains = kernel_cuts_trains(u->fd);
-	u->own_number = own_add(u->own, u->fd, NULL);
 	u->timer = event_new(conf->base, -1, 0, on_timer, u);
 	return u->timer == NULL ? ERR_NOMEM : 0;
 }
@@ -489,6 +662,7 @@ const struct transport_ops udp_transport = {
 	.reserve = udp_reserve,
 	.commit = udp_commit,
 	.push = udp_push,
+	.end = udp_end,
 	.congested = udp_congested,
 	.busy = udp_busy,
 	.close = udp_close,
