@@ -125,10 +125,42 @@ static int open_team(struct probe *p, unsigned number)
 	return 0;
 }
 
+bool inputs_know_egress(const struct probe *p)
+{
+	for (unsigned i = 0; i < p->inputs_count; i++)
+		if (capture_knows_egress(p->inputs[i].spec))
+			return true;
+	return false;
+}
+
+static bool is_port(const struct probe *p, unsigned index)
+{
+	for (unsigned i = 0; i < p->ports_count; i++)
+		if (p->ports[i].index == index)
+			return true;
+	return false;
+}
+
+/* A gateway's packets come and leave by any interface of the machine: all that are no ports. Their
+ * names stay until the inputs stop. */
+static void name_others(struct probe *p)
+{
+	for (const struct if_nameindex *one = p->all_ifaces; one->if_index != 0; one++)
+		if (!is_port(p, one->if_index))
+			p->ifaces[p->ifaces_count++] = (struct exporter_iface){
+				.index = one->if_index,
+				.name = one->if_name,
+			};
+}
+
 /* For the options records that name interfaces and tell what was lost there. */
 static int name_interfaces(struct probe *p)
 {
-	p->ifaces = calloc(p->ports_count + 1, sizeof(*p->ifaces));
+	unsigned others = 0;
+	p->all_ifaces = inputs_know_egress(p) ? if_nameindex() : NULL;
+	while (p->all_ifaces != NULL && p->all_ifaces[others].if_index != 0)
+		others++;
+	p->ifaces = calloc(p->ports_count + others + 1, sizeof(*p->ifaces));
 	if (p->ifaces == NULL)
 		return ERR_NOMEM;
 	for (unsigned i = 0; i < p->ports_count; i++) {
@@ -140,6 +172,8 @@ static int name_interfaces(struct probe *p)
 				.dropped = &port->dropped,
 			};
 	}
+	if (p->all_ifaces != NULL)
+		name_others(p);
 	return 0;
 }
 
@@ -171,6 +205,8 @@ void inputs_stop(struct probe *p)
 		capture_close(p->opened[i]);
 	free(p->opened);
 	free(p->ifaces);
+	if (p->all_ifaces != NULL)
+		if_freenameindex(p->all_ifaces);
 	ports_free(p);
 	free(p->inputs);
 }

@@ -14,6 +14,9 @@ int inputs_let_in(struct probe *probe);
 /* How many workers the run has. After inputs_start. */
 unsigned inputs_workers(const struct probe *probe);
 
+/* Does an input know by which interface packets leave, being a gateway's? */
+bool inputs_know_egress(const struct probe *probe);
+
 /* Live: the input that a worker reads. */
 const struct live_input *inputs_of_worker(const struct probe *probe, unsigned worker);
 

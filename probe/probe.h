@@ -40,6 +40,7 @@ struct probe {
 	bool pipes;              /* there are such in a replay: one worker */
 	struct flow_secret secret, sample_secret;
 	struct exporter_iface *ifaces; /* of live inputs */
+	struct if_nameindex *all_ifaces; /* NULL unless one of the inputs is a gateway's */
 	unsigned ifaces_count;
 	uint64_t bytes_total;    /* of all files, for the progress line; 0 unknown */
 	struct mono_time start;

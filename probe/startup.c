@@ -46,15 +46,6 @@ static void signals_stop(struct probe *p)
 
 /* ---- outputs ------------------------------------------------------------------------------ */
 
-/* Is one of the inputs a gateway's? */
-static bool knows_egress(const struct probe *p)
-{
-	for (unsigned i = 0; i < p->conf->inputs.count; i++)
-		if (capture_knows_egress(p->conf->inputs.item[i]))
-			return true;
-	return false;
-}
-
 static int outputs_start(struct probe *p)
 {
 	const struct conf *c = p->conf;
@@ -66,7 +57,7 @@ static int outputs_start(struct probe *p)
 		.sampling = c->sample.mode,
 		.sampling_n = c->sample.n,
 		.seed = c->seed,
-		.knows_egress = knows_egress(p),
+		.knows_egress = inputs_know_egress(p),
 		.key_has_tos = c->tos_mask != 0 && c->key_flags & KEY_TOS,
 		.ifaces = p->ifaces,
 		.ifaces_count = p->ifaces_count,
@@ -165,7 +156,7 @@ static struct worker_conf worker_conf_of(struct probe *p, unsigned number, unsig
 		.specs_count = p->conf->reads.count,
 		.flows = flows_per_worker(p, workers, keep_macs),
 		.keep_macs = keep_macs,
-		.keep_egress = knows_egress(p) && exporter_wants(p->exporter, "egressInterface"),
+		.keep_egress = inputs_know_egress(p) && exporter_wants(p->exporter, "egressInterface"),
 		.secret = &p->secret,
 		.sample_secret = &p->sample_secret,
 		.own = p->own,

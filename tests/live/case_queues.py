@@ -262,7 +262,8 @@ def gateway_knows_both_interfaces(spec, target):
         needs(spec.split(":")[0])
         with Gateway() as gate:
             gate.forward(*target)
-            with probe.Weir(gate.g, spec, (), folder) as weir:
+            told = os.path.join(folder, "told-" + spec.split(":")[0])
+            with probe.Weir(gate.g, spec, ("-o", "ipfix-file:" + told), folder) as weir:
                 gate.a.run("ping", "-q", "-c", "5", "-i", "0.02", "-W", "2", B)
                 weir.wait_observed(10)
                 records, _ = weir.stop()
@@ -270,6 +271,11 @@ def gateway_knows_both_interfaces(spec, target):
                     r["reverseEgressInterface"], r["packetDeltaCount"], r["reversePacketDeltaCount"]) for r in records]
             one, two = gate.index("g1"), gate.index("g2")
             lab.check(got == [(one, two, two, one, 5, 5)], "g1 is %d, g2 %d: records %s" % (one, two, got))
+            with open(told, "rb") as file:
+                told = file.read()
+            for index, name in ((one, b"g1"), (two, b"g2")):
+                lab.check(struct.pack(">I", index) + name.ljust(32, b"\0") in told or
+                          struct.pack(">IB", index, len(name)) + name in told, "%s is not named" % name)
     return case
 
 
