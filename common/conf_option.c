@@ -14,6 +14,7 @@
 #define MEMBER_STRING	 char *
 #define MEMBER_LIST	 struct conf_list
 #define MEMBER_NETS	 struct conf_list
+#define MEMBER_CPUS	 struct conf_cpus
 #define MEMBER_KEYLIST	 uint32_t
 #define MEMBER_DECAPLIST uint32_t
 #define MEMBER_DEDUPLIST uint32_t

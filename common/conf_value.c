@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu_list.h"
 #include "err.h"
 #include "netset.h"
 
@@ -730,6 +731,32 @@ static void expect_nets(const struct conf_option *opt, FILE *out)
 	      out);
 }
 
+/* ---- CPUs --------------------------------------------------------------------------------- */
+
+static int parse_cpus(const struct conf_option *opt, const char *text, void *member)
+{
+	(void)opt;
+	return cpu_list_parse(text, member);
+}
+
+static bool print_cpus(const struct conf_option *opt, const void *member, FILE *out)
+{
+	(void)opt;
+	const struct conf_cpus *cpus = member;
+	if (cpus->count == 0)
+		return false;
+	fputc('"', out);
+	cpu_list_print(cpus, out);
+	fputc('"', out);
+	return true;
+}
+
+static void expect_cpus(const struct conf_option *opt, FILE *out)
+{
+	(void)opt;
+	fprintf(out, "numbers of CPUs with commas between them, as 2,4-7, at most %u", CONF_CPUS_MAX);
+}
+
 /* ---- the types --------------------------------------------------------------------------- */
 
 static const struct {
@@ -746,6 +773,7 @@ static const struct {
 	[CONF_TYPE_STRING] = {parse_string, print_string, expect_string, clear_string},
 	[CONF_TYPE_LIST] = {parse_list, print_list, expect_list, clear_list},
 	[CONF_TYPE_NETS] = {parse_nets, print_nets, expect_nets, clear_list},
+	[CONF_TYPE_CPUS] = {parse_cpus, print_cpus, expect_cpus, NULL},
 	[CONF_TYPE_KEYLIST] = {parse_key, print_key, expect_key, NULL},
 	[CONF_TYPE_DECAPLIST] = {parse_decap, print_decap, expect_decap, NULL},
 	[CONF_TYPE_DEDUPLIST] = {parse_dedup, print_dedup, expect_dedup, NULL},

@@ -11,7 +11,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O1 -Iinclude -Icommon -o "$work/gen_docs" docs/gen_docs.c \
-	common/conf_option.c common/conf_value.c common/nearest.c common/netset.c common/counters.c common/field.c -lm
+	common/conf_option.c common/conf_value.c common/cpu_list.c common/nearest.c common/netset.c \
+	common/counters.c common/field.c -lm
 
 # Puts the parts of a page in place.
 fill() {

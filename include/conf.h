@@ -57,6 +57,13 @@ struct conf_sample {
 	uint32_t n;
 };
 
+/* CPUs for workers: worker i has number i, from the front again past the end. */
+#define CONF_CPUS_MAX 64
+struct conf_cpus {
+	uint16_t cpu[CONF_CPUS_MAX];
+	unsigned count; /* 0: wherever the system puts them */
+};
+
 /* What is to be done, besides running. */
 enum conf_action {
 	CONF_RUN,
@@ -91,6 +98,7 @@ struct conf {
 	uint64_t flows;
 	uint64_t memory;           /* bytes; 0 = `flows` decides */
 	uint64_t workers;          /* 0 = choose */
+	struct conf_cpus cpus;
 	uint64_t ring_size;        /* bytes, each live worker */
 	uint64_t seed;
 	double speed;

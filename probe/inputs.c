@@ -15,6 +15,7 @@
 
 #include "err.h"
 #include "log.h"
+#include "pin.h"
 
 /* ---- captures ------------------------------------------------------------------------------- */
 
@@ -118,6 +119,7 @@ static int open_team(struct probe *p, unsigned number)
 		.random_n = random_n(p->conf),
 	};
 	for (; conf.worker < input->team.workers; conf.worker++) {
+		pin_to_worker(&p->conf->cpus, input->first_worker + conf.worker);
 		int err = open_one(&conf, &p->opened[input->first_worker + conf.worker]);
 		if (err != 0)
 			return err;
@@ -179,14 +181,17 @@ static int name_interfaces(struct probe *p)
 
 static int open_live(struct probe *p)
 {
+	cpu_set_t before;
 	int first = form_teams(p);
 	if (first != 0)
 		return first;
+	pin_remember(&before);
 	for (unsigned i = 0; i < p->inputs_count; i++) {
 		int err = open_team(p, i);
 		if (first == 0)
 			first = err;
 	}
+	pin_release(&before);
 	if (first == 0)
 		first = ports_make(p);
 	return first == 0 ? name_interfaces(p) : first;
@@ -196,6 +201,9 @@ static int open_live(struct probe *p)
 
 int inputs_start(struct probe *p)
 {
+	int err = pin_check(&p->conf->cpus);
+	if (err != 0)
+		return err;
 	return p->live ? open_live(p) : open_files(p);
 }
 

@@ -14,6 +14,7 @@
 #include "flow/table.h"
 #include "inputs.h"
 #include "log.h"
+#include "pin.h"
 #include "netset.h"
 #include "own.h"
 #include "probe.h"
@@ -185,12 +186,16 @@ static int workers_make(struct probe *p)
 	if (p->worker == NULL)
 		return ERR_NOMEM;
 	bool keep_macs = wants_macs(p);
+	cpu_set_t before;
+	pin_remember(&before);
 	for (unsigned i = 0; i < n && err == 0; i++) {
 		struct worker_conf conf = worker_conf_of(p, i, n, keep_macs);
+		pin_to_worker(&p->conf->cpus, i);
 		err = worker_new(&conf, &p->worker[i]);
 		if (err == 0)
 			p->workers++;
 	}
+	pin_release(&before);
 	if (err != 0)
 		log_errorx("table", "no memory for the flow table: give a smaller --flows or --memory");
 	return err;

@@ -21,6 +21,7 @@
 #include "flow/table.h"
 #include "input_view.h"
 #include "log.h"
+#include "pin.h"
 #include "own.h"
 
 #define BATCH 32
@@ -695,6 +696,7 @@ static void finish(struct worker *w)
 static void *run(void *arg)
 {
 	struct worker *w = arg;
+	pin_to_worker(&w->conf.conf->cpus, w->conf.number);
 	for (unsigned i = 0; i < w->conf.specs_count; i++) {
 		if (!w->conf.live && packets_left(w) == 0)
 			break; /* a live input has what came before the stop */

@@ -1,5 +1,6 @@
 """What a ring has the kernel do, and what it tells of losses."""
 import functools
+import os
 import signal
 
 import captures
@@ -99,6 +100,21 @@ def jumbo(row, folder):
               "%d records of 64 talks" % len(records))
 
 
+def pinned(row, _):
+    """Each worker on its CPU, and nothing else of weir."""
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        raise lab.Skip("one CPU only")
+    wanted = [cpus[1], cpus[0]]
+    with inputs.PortRig() as rig, probe.Weir(rig.rx, "ring:p1", ("-w", "2", "--cpus", "%d,%d" % tuple(wanted))) as weir:
+        tasks = sorted(map(int, os.listdir("/proc/%d/task" % weir.process.pid)))
+        lines = [open("/proc/%d/task/%d/status" % (weir.process.pid, task), encoding="ascii").read() for task in tasks]
+        weir.stop()
+    allowed = [line.split()[1] for text in lines for line in text.splitlines() if line.startswith("Cpus_allowed_list")]
+    lab.check(allowed[-2:] == list(map(str, wanted)) and all("-" in one or "," in one for one in allowed[:-2]),
+              "threads may run on %s" % allowed)
+
+
 def cases(_):
     found = []
     for row in inputs.INPUTS:
@@ -106,7 +122,7 @@ def cases(_):
         if row.name.startswith("ring"):
             every = [filters, sampled, jumbo]
         if row.name == "ring":
-            every += [losses]
+            every += [losses, pinned]
         if row.joins:
             every += [in_order]
         found += [("%s[%s]" % (function.__name__, row.name), functools.partial(function, row)) for function in every]
