@@ -42,13 +42,13 @@ class Talk(lab.Lab):
 
     def __init__(self, mirror="tc", offloads=False):
         super().__init__()
+        self.offloads = offloads
         self.a, self.b, self.m = self.space("a"), self.space("b"), self.space("m")
         self.link(self.b, "mir", self.m, "m1", mtu=9000, offloads=offloads)
         self.link(self.a, "a0", self.b, "b0", quiet=False, offloads=offloads)
         for space, link in ((self.a, "a0"), (self.b, "b0")):
             space.ip("link set %s down" % link)  # nothing is said before somebody listens
-            if not offloads:
-                space.sysctl(*SMALL_WINDOW)
+            space.sysctl(*SMALL_WINDOW)
         for program, words in MIRRORS[mirror]:
             try:
                 self.b.run(program, *words.split())
@@ -115,8 +115,9 @@ def finish(talk, weir):
     """Ends traffic, then weir once it has seen all; what the link carried, records, books."""
     packets, octets = talk.silence()
     lost, shown = talk.b.counters("mir")["tx_dropped"], talk.m.counters("m1")["rx_packets"]
-    lab.check(packets == shown, "the link carried %d packets, the mirror showed %d and lost %d" % (packets, shown, lost))
-    weir.wait_observed(packets, 2)
+    lab.check(lost == 0 and (packets == shown or talk.offloads),  # a port with XDP gets no super-packets
+              "the link carried %d packets, the mirror showed %d and lost %d" % (packets, shown, lost))
+    weir.wait_observed(shown, 2)
     records, books = weir.stop()
     lab.check(books["dropped"] == 0, "weir dropped %d packets" % books["dropped"])
     return packets, octets, records, books

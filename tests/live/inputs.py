@@ -21,10 +21,10 @@ QUEUE, GROUP = 5, 7
 
 INPUTS = [
     Input("ring", "port", "ring:p1", ("--workers", "1"), "ring", segments=True, joins=True),
-    Input("ring-2", "port", "ring:p1", ("--workers", "2"), "ring", segments=True, variant=True),
-    Input("ring-4", "port", "ring:p1", ("--workers", "4"), "ring", segments=True, variant=True, bench=False),
+    Input("ring-2", "port", "ring:p1", ("--workers", "2"), "ring", segments=True, joins=True, variant=True),
+    Input("ring-4", "port", "ring:p1", ("--workers", "4"), "ring", segments=True, joins=True, variant=True, bench=False),
     Input("pcap", "port", "pcap:p1", joins=True),
-    Input("xdp", "alone", "xdp:p1", (), "xdp", joins=True),
+    Input("xdp", "alone", "xdp:p1", (), "xdp", segments=True, joins=True),
     Input("xdp-generic", "alone", "xdp:p1,generic", (), "xdp", variant=True),
     Input("nfqueue", "gate", "nfqueue:%d" % QUEUE, (), "nfqueue"),
     Input("nfqueue-2", "gate-2", "nfqueue:%d-%d" % (QUEUE, QUEUE + 1), ("--workers", "2"), "nfqueue", variant=True),
