@@ -69,7 +69,7 @@ struct capture_xdp {
 	struct mono_time check; /* is the port still there? Not before */
 	uint64_t received;
 	uint64_t filtered;
-	uint64_t merged;          /* longer than the port's MTU */
+	uint64_t merged;  /* longer than the port's MTU */
 	uint64_t dropped; /* by queues that are closed */
 };
 

@@ -42,8 +42,11 @@ static int load(int map, bool frags)
 		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect_map},
 		{.code = BPF_JMP | BPF_EXIT},
 	};
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_XDP,
-		    .prog_flags = frags ? BPF_F_XDP_HAS_FRAGS : 0);
+	const struct bpf_prog_load_opts opts = {
+		.sz = sizeof(opts),
+		.expected_attach_type = BPF_XDP,
+		.prog_flags = frags ? BPF_F_XDP_HAS_FRAGS : 0,
+	};
 	return bpf_prog_load(BPF_PROG_TYPE_XDP, PROG_NAME, "BSD", code,
 			     sizeof(code) / sizeof(code[0]), &opts);
 }
@@ -81,7 +84,7 @@ static int load_any(struct xdp_prog *prog, unsigned queues)
 /* Who is at the port already. */
 static int explain_busy(const char *name, unsigned ifindex, char *errbuf, unsigned errsize)
 {
-	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	struct bpf_xdp_query_opts query = {.sz = sizeof(query)};
 	struct bpf_prog_info info = {.id = 0};
 	uint32_t size = sizeof(info);
 	int fd = -1;
@@ -105,7 +108,7 @@ static int explain_busy(const char *name, unsigned ifindex, char *errbuf, unsign
 
 static int try_attach(const struct xdp_prog *prog, unsigned ifindex, unsigned mode)
 {
-	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = mode);
+	const struct bpf_link_create_opts opts = {.sz = sizeof(opts), .flags = mode};
 	return bpf_link_create(prog->code, (int)ifindex, BPF_XDP, &opts);
 }
 
