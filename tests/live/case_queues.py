@@ -288,7 +288,8 @@ def queue_counts_segments(folder):
         with probe.Weir(gate.g, "nfqueue:9", (), folder) as weir:
             gate.fetch(B, 32 << 20)
             time.sleep(0.2)  # the last acknowledgements
-            segments, sent = gate.mib("Tcp", "OutSegs"), gate.mib("IpExt", "OutOctets")
+            segments = gate.mib("Tcp", "OutSegs") + gate.mib("Tcp", "RetransSegs")
+            sent = gate.mib("IpExt", "OutOctets")
             weir.wait_observed(segments)
             _, books = weir.stop()
     lab.check(books["metered"] == segments and books["dropped"] == 0, "TCP sent %d segments, weir metered %d, dropped %d" %

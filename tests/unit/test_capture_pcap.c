@@ -337,9 +337,10 @@ Test(capture_live, inputs_that_are_not_built_in_are_refused_with_a_cure)
 #ifndef WITH_NFLOG
 		"nflog:5",
 #endif
+		NULL,
 	};
 	char error[CAPTURE_ERRBUF_SIZE];
-	for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
+	for (size_t i = 0; specs[i] != NULL; i++) {
 		cr_assert_eq(open_live(specs[i], error), ERR_NOTSUP, "%s", specs[i]);
 		cr_assert_not_null(strstr(error, specs[i]));
 		cr_assert_not_null(strstr(error, "pcap:"));
