@@ -94,6 +94,8 @@ static const struct scheme schemes[] = {
 	 .options = BIFLOW | FIELDS | DOMAIN | SESSION},
 	{"ipfix+tls", &ipfix_format, &tls_transport, URL_HOST, "4740",
 	 .options = BIFLOW | FIELDS | DOMAIN | SESSION | TLS},
+	{"ipfix+sctp", &ipfix_format, &sctp_transport, URL_HOST, "4739",
+	 .options = BIFLOW | FIELDS | DOMAIN | SESSION},
 	{"ipfix+dtls", &ipfix_format, &dtls_transport, URL_HOST, "4740",
 	 .options = BIFLOW | FIELDS | DOMAIN | TEMPLATES | DTLS,
 	 .template_refresh_s = REFRESH_DEFAULT, .mtu = MTU_DEFAULT, .rate = RATE_DEFAULT},
@@ -124,11 +126,6 @@ static const struct scheme schemes[] = {
 	 .options = BIFLOW, .biflow = true},
 };
 /* clang-format on */
-
-/* Outputs that this version does not have yet. */
-static const char *const later_schemes[] = {
-	"ipfix+sctp",
-};
 
 enum value_kind {
 	VALUE_YES_NO, /* bool */
@@ -657,10 +654,7 @@ static int find_scheme(const char *name, struct errtext *e, const struct scheme 
 			return 0;
 		}
 	}
-	if (LISTED(name, later_schemes))
-		fail(e, ERR_USAGE, "%s is not supported by this version", name);
-	else
-		fail(e, ERR_USAGE, "there is no output \"%s\"", name);
+	fail(e, ERR_USAGE, "there is no output \"%s\"", name);
 	for (size_t i = 0; i < n; i++)
 		errtext_add(e, "%s%s", i == 0 ? "; outputs are " : ", ", schemes[i].name);
 	return ERR_USAGE;

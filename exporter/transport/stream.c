@@ -1,5 +1,5 @@
 /*
- * Streams: IPFIX messages or lines of text over TCP, with or without TLS.
+ * Streams: IPFIX messages or lines of text over TCP, with or without TLS; IPFIX over SCTP.
  *
  *   WAITING ──> DIALLING ──> GREETING (TLS) ──> UP ──> CLOSING ──> OVER
  *      └────────────┴────────────┴──────────────┴─ broken
@@ -31,6 +31,7 @@
 #include "dial.h"
 #include "err.h"
 #include "log.h"
+#include "sctp.h"
 #include "tls.h"
 #include "transport.h"
 
@@ -73,7 +74,8 @@ struct stream {
 	const struct url_spec *spec;
 	const struct session_events *events;
 	struct event_base *loop;
-	SSL_CTX *context; /* NULL: bare TCP */
+	SSL_CTX *context; /* NULL: no TLS */
+	int protocol;	  /* IPPROTO_TCP or IPPROTO_SCTP */
 	struct dial *dial;
 	struct event *timer; /* the pause, or the patience with a greeting */
 	struct event *later; /* tells what was found inside an operation */
@@ -162,10 +164,19 @@ static void confirm_to(struct stream *s, uint64_t end)
 		s->events->confirmed(s->events->arg, records);
 }
 
+/* Bytes that the peer's system has not acknowledged; of SCTP only the most it can be is known. */
+static int outstanding(const struct stream *s, int *ret_bytes)
+{
+	socklen_t len = sizeof(*ret_bytes);
+	if (s->protocol == IPPROTO_SCTP)
+		return getsockopt(s->channel->fd, SOL_SOCKET, SO_SNDBUF, ret_bytes, &len);
+	return ioctl(s->channel->fd, SIOCOUTQ, ret_bytes);
+}
+
 static void confirm_acknowledged(struct stream *s)
 {
 	int unacknowledged = 0;
-	if (ioctl(s->channel->fd, SIOCOUTQ, &unacknowledged) != 0)
+	if (outstanding(s, &unacknowledged) != 0)
 		return;
 	uint64_t held = (uint64_t)unacknowledged + s->spec->resend_bytes;
 	if (s->written > held)
@@ -428,6 +439,15 @@ static void tune(int fd)
 			   sizeof(options[i].value));
 }
 
+static struct channel *make_channel(const struct stream *s, int fd)
+{
+	if (s->protocol == IPPROTO_SCTP)
+		return sctp_channel_new(fd);
+	tune(fd);
+	return s->context != NULL ? tls_channel_new(s->context, s->spec, fd)
+				  : plain_channel_new(fd);
+}
+
 static void on_dialled(void *arg, int fd, const char *why)
 {
 	struct stream *s = arg;
@@ -435,9 +455,7 @@ static void on_dialled(void *arg, int fd, const char *why)
 		fall(s, why);
 		return;
 	}
-	tune(fd);
-	s->channel = s->context != NULL ? tls_channel_new(s->context, s->spec, fd)
-					: plain_channel_new(fd);
+	s->channel = make_channel(s, fd);
 	if (s->channel == NULL) {
 		fall(s, err_str(ERR_NOMEM));
 		return;
@@ -584,7 +602,7 @@ static void stream_close(struct transport *t)
 static int make_parts(struct stream *s, const struct transport_conf *conf)
 {
 	int err =
-		dial_new(conf->base, conf->spec, SOCK_STREAM, IPPROTO_TCP, on_dialled, s, &s->dial);
+		dial_new(conf->base, conf->spec, SOCK_STREAM, s->protocol, on_dialled, s, &s->dial);
 	if (err != 0)
 		return err;
 	dial_own(s->dial, conf->own);
@@ -596,7 +614,7 @@ static int make_parts(struct stream *s, const struct transport_conf *conf)
 }
 
 /* Takes the context over, also when it fails. */
-static int stream_open(const struct transport_conf *conf, SSL_CTX *context,
+static int stream_open(const struct transport_conf *conf, int protocol, SSL_CTX *context,
 		       struct transport **ret_transport)
 {
 	struct stream *s = calloc(1, sizeof(*s));
@@ -605,6 +623,7 @@ static int stream_open(const struct transport_conf *conf, SSL_CTX *context,
 		return ERR_NOMEM;
 	}
 	s->context = context;
+	s->protocol = protocol;
 	s->base = (struct transport){
 		.counters = conf->counters,
 		.max_message = MESSAGE_MAX,
@@ -625,7 +644,14 @@ static int tcp_open(const struct transport_conf *conf, struct errtext *e,
 		    struct transport **ret_transport)
 {
 	(void)e;
-	return stream_open(conf, NULL, ret_transport);
+	return stream_open(conf, IPPROTO_TCP, NULL, ret_transport);
+}
+
+static int sctp_open(const struct transport_conf *conf, struct errtext *e,
+		     struct transport **ret_transport)
+{
+	int err = sctp_check(e);
+	return err != 0 ? err : stream_open(conf, IPPROTO_SCTP, NULL, ret_transport);
 }
 
 static int tls_open(const struct transport_conf *conf, struct errtext *e,
@@ -638,7 +664,7 @@ static int tls_open(const struct transport_conf *conf, struct errtext *e,
 	if (!conf->spec->verify)
 		log_warnx("output", "%s://%s:%s: verify=no: anybody can take the collector's place",
 			  conf->spec->scheme->name, conf->spec->host, conf->spec->port);
-	return stream_open(conf, context, ret_transport);
+	return stream_open(conf, IPPROTO_TCP, context, ret_transport);
 }
 
 static int tls_check(const struct url_spec *spec, struct errtext *e)
@@ -660,6 +686,19 @@ const struct transport_ops tcp_transport = {
 	.name = "tcp",
 	.max_message = stream_max_message,
 	.open = tcp_open,
+	.reserve = stream_reserve,
+	.commit = stream_commit,
+	.push = stream_push,
+	.end = stream_end,
+	.busy = stream_busy,
+	.close = stream_close,
+	.session = &stream_session,
+};
+
+const struct transport_ops sctp_transport = {
+	.name = "sctp",
+	.max_message = stream_max_message,
+	.open = sctp_open,
 	.reserve = stream_reserve,
 	.commit = stream_commit,
 	.push = stream_push,

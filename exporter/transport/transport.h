@@ -133,6 +133,7 @@ struct transport_ops {
 extern const struct transport_ops tcp_transport;
 extern const struct transport_ops tls_transport;
 extern const struct transport_ops dtls_transport;
+extern const struct transport_ops sctp_transport;
 extern const struct transport_ops udp_transport;
 extern const struct transport_ops file_transport;
 extern const struct transport_ops kafka_transport;

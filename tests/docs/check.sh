@@ -90,6 +90,7 @@ syslog://127.0.0.1:514?mtu=1500&rate=1000&facility=local4&severity=notice&hostna
 syslog+tcp://127.0.0.1:514?facility=local4&severity=notice&hostname=h&bom=yes&queue=1MiB&resend=1MiB&connect-wait=5&rate=10
 kafka://127.0.0.1:9092,[::1]:9092/t?spool=/nowhere/spool&spool-size=1MiB&format=cbor&acks=1&compression=zstd&kafka.linger.ms=5&biflow=no&queue=1MiB&connect-wait=5&rate=1
 ipfix+dtls://127.0.0.1:4740?mtu=1400&rate=10&template-refresh=30&reconnect=60&queue=1MiB&connect-wait=5&verify=no&dscp=8&source=127.0.0.1
+ipfix+sctp://127.0.0.1:4739?resend=1MiB&queue=1MiB&connect-wait=5&rate=10&dscp=8&source=127.0.0.1
 json:-?names=ecs&biflow=yes&fields=sourceIPv4Address,reversePacketDeltaCount
 json:-?biflow=no
 json:%Y/%H%M.json?rotate=64MiB&names=iana

@@ -3,8 +3,8 @@
 
     run.py [--weir PATH] [--pcaps DIR] [-k TEXT] [-j N] [-v]
 
-Exit 0 when no case failed. The closing line is `N passed, N failed`, and how many were skipped where the real captures
-are not there. See README.md here.
+Exit 0 when no case failed. The closing line is `N passed, N failed`, and how many were skipped where the real captures,
+or a kernel with SCTP, are not there. See README.md here.
 """
 import argparse
 import os
@@ -33,14 +33,14 @@ def main():
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the finally below runs
     os.environ["WEIR_PCAPS"] = os.path.abspath(options.pcaps)  # cases list its captures when they are loaded
-    import cases_tools, cases_collectors, cases_wire, cases_files, cases_edge, cases_syslog, cases_kafka, cases_local, cases_dtls  # noqa: E401,F401  each adds its cases to the suite
+    import cases_tools, cases_collectors, cases_wire, cases_files, cases_edge, cases_syslog, cases_kafka, cases_local, cases_dtls, cases_sctp  # noqa: E401,F401  each adds its cases to the suite
     bench = tools.Bench(os.path.abspath(options.weir), os.path.abspath(options.pcaps))
     try:
         passed, failed, skipped = suite.run(bench, options.k, options.j, options.v)
     finally:
         bench.close()
     if skipped:
-        print("interop: SKIPPED, no real captures at WEIR_PCAPS (%s): %d cases" % (options.pcaps, skipped))
+        print("interop: SKIPPED %d cases, -v tells why (WEIR_PCAPS: %s)" % (skipped, options.pcaps))
     print("%d passed, %d failed%s" % (passed, failed, ", %d skipped" % skipped if skipped else ""))
     return 1 if failed or not passed else 0
 

@@ -159,7 +159,6 @@ static const struct {
 	{"kafka://b/t?kafka.a=1&kafka.a=2", "kafka.a is given twice"},
 	{"kafka://b/t?kafka.a=", "kafka.a wants a value"},
 	{"kafka://b/t?kafka.a=1%", "%25 for %"},
-	{"ipfix+sctp://h", "not supported by this version"},
 	{"json:", "json:PATH"},
 	{"null:x", "takes no address"},
 	{"ipfix:h", "ipfix://host:port"},
