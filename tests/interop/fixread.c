@@ -3,6 +3,7 @@
  * information model, so that weir's files are judged by a reader that shares no line with weir.
  *
  *   fixread FILE      {"template": 256, "domain": 1, "scope": 0, "fields": {"octetDeltaCount": 60, ...}}
+ *   fixread --listen PORT   the same from the first session on this TCP port of loopback, until it ends
  *   fixread --model   number, name and data type of every IANA element libfixbuf knows
  *
  * The external template serves as the internal one too, so records arrive packed, in host byte order, with the lengths of
@@ -106,14 +107,11 @@ static int fail(const char *what, GError *err)
 	return 1;
 }
 
-static int read_file(fbInfoModel_t *model, const char *path)
+/* Until the end of the file or session. */
+static int read_records(fBuf_t *buf, const char *path)
 {
 	GError *err = NULL;
-	fbSession_t *session = fbSessionAlloc(model);
-	fbCollector_t *collector = fbCollectorAllocFile(NULL, path, &err);
-	if (!collector)
-		return fail(path, err);
-	fBuf_t *buf = fBufAllocForCollection(session, collector);
+	fbSession_t *session = fBufGetSession(buf);
 	static uint8_t rec[RECORD_MAX];
 	for (;;) {
 		uint16_t tid;
@@ -133,6 +131,30 @@ static int read_file(fbInfoModel_t *model, const char *path)
 	return 0;
 }
 
+static int read_file(fbInfoModel_t *model, const char *path)
+{
+	GError *err = NULL;
+	fbCollector_t *collector = fbCollectorAllocFile(NULL, path, &err);
+	if (!collector)
+		return fail(path, err);
+	return read_records(fBufAllocForCollection(fbSessionAlloc(model), collector), path);
+}
+
+static int read_session(fbInfoModel_t *model, char *port)
+{
+	GError *err = NULL;
+	char host[] = "127.0.0.1";
+	fbConnSpec_t spec = {.transport = FB_TCP, .host = host, .svc = port};
+	fbListener_t *listener = fbListenerAlloc(&spec, fbSessionAlloc(model), NULL, NULL, &err);
+	fBuf_t *buf = listener ? fbListenerWait(listener, &err) : NULL;
+	if (!buf)
+		return fail(port, err);
+	int status = read_records(buf, port);
+	fBufFree(buf);
+	fflush(stdout);
+	return status;
+}
+
 static int print_model(fbInfoModel_t *model)
 {
 	fbInfoModelIter_t iter;
@@ -146,10 +168,12 @@ static int print_model(fbInfoModel_t *model)
 
 int main(int argc, char **argv)
 {
-	if (argc != 2) {
-		fprintf(stderr, "usage: fixread FILE | --model\n");
+	if (argc != 2 && (argc != 3 || strcmp(argv[1], "--listen"))) {
+		fprintf(stderr, "usage: fixread FILE | --listen PORT | --model\n");
 		return 2;
 	}
 	fbInfoModel_t *model = fbInfoModelAlloc();
+	if (argc == 3)
+		return read_session(model, argv[2]);
 	return strcmp(argv[1], "--model") ? read_file(model, argv[1]) : print_model(model);
 }
