@@ -12,6 +12,7 @@
 #include <linux/if_xdp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <xdp/xsk.h>
 
 #include "pages.h"
@@ -22,6 +23,9 @@
 #ifndef XDP_PKT_CONTD
 #define XDP_PKT_CONTD (1 << 0)
 #endif
+
+#define BUSY_TRIES  20
+#define BUSY_NAP_NS 50000000
 
 struct xdp_queue {
 	struct xsk_umem *umem;
@@ -67,12 +71,24 @@ static int bind_queue(struct xdp_queue *queue, const struct xdp_queue_conf *conf
 				  NULL, &socket);
 }
 
+/* The kernel lets go of a queue a while after its last reader has ended: a probe that is started
+ * anew at once finds it busy. */
+static int bind_freed_queue(struct xdp_queue *queue, const struct xdp_queue_conf *conf, bool pieces)
+{
+	int err = bind_queue(queue, conf, pieces);
+	for (unsigned i = 0; err == -EBUSY && i < BUSY_TRIES; i++) {
+		nanosleep(&(struct timespec){0, BUSY_NAP_NS}, NULL);
+		err = bind_queue(queue, conf, pieces);
+	}
+	return err;
+}
+
 /* Zero-copy where the driver has it is what the kernel does unless XDP_COPY is said. */
 static int open_socket(struct xdp_queue *queue, const struct xdp_queue_conf *conf)
 {
-	int err = bind_queue(queue, conf, conf->pieces);
+	int err = bind_freed_queue(queue, conf, conf->pieces);
 	if (conf->pieces && (err == -EINVAL || err == -EOPNOTSUPP))
-		err = bind_queue(queue, conf, false);
+		err = bind_freed_queue(queue, conf, false);
 	if (err != 0)
 		return err;
 	struct xdp_options options = {.flags = 0};
