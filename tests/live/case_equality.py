@@ -97,16 +97,18 @@ class Equality:
 
 
 def cases(full):
-    """(name, function of a folder) of every capture on every kind of rig."""
-    rigs, found = Equality(), []
+    """A list of (name, function of a folder) for each kind of rig, which one after the other shares; and what ends them."""
+    rigs, groups = Equality(), []
     for kind in inputs.RIGS:
-        for capture in captures.CAPTURES:
-            if not (full or capture.short) or kind in inputs.GATES and not capture.gate or \
-                    kind != "port" and capture.mtu > 1500:
-                continue
-            found.append(("equal[%s,%s]" % (kind, capture.name),
-                          functools.partial(rigs.one, capture, kind)))
-    return found, rigs.close
+        groups.append([("equal[%s,%s]" % (kind, capture.name), functools.partial(rigs.one, capture, kind))
+                       for capture in captures.CAPTURES if is_for(capture, kind, full)])
+    return groups, rigs.close
+
+
+def is_for(capture, kind, full):
+    if kind in inputs.GATES and not capture.gate or kind != "port" and capture.mtu > 1500:
+        return False
+    return full or capture.short
 
 
 # ---- at their own pace ---------------------------------------------------------------------------

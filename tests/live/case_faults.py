@@ -41,10 +41,14 @@ def wait_metered(weir, rig, frames, packets, seconds=BACK_S):
 
 # ---- kills ---------------------------------------------------------------------------------------
 
-def killed(row, folder):
+MOMENTS = (0.0, 0.005, 0.01, 0.02, 0.04, 0.08, None)  # seconds after the start; when it watches, under traffic
+FEW_MOMENTS = (0.01, 0.03, None)
+
+
+def killed(row, folder, moments=MOMENTS):
     """SIGKILL at any moment: the next start works, and a clean stop leaves nothing on the port."""
     with inputs.PortRig() as rig, frame.Sender(rig.tx, "p0") as sender:
-        for moment in (0.0, 0.005, 0.01, 0.02, 0.04, 0.08, None):
+        for moment in moments:
             with probe.Weir(rig.rx, row.spec, row.options, folder, ready=moment is None) as weir:
                 if moment is None:
                     sender.send(*(frame.udp(1000 + n) for n in range(500)))
@@ -212,5 +216,7 @@ def hasty_cases(full):
 
 def cases(full):
     """Those that mostly wait."""
-    return named([killed], inputs.of_ports(full, variants=True)) + \
+    kills = [("killed[%s]" % row.name, functools.partial(killed, row, moments=MOMENTS if full else FEW_MOMENTS))
+             for row in inputs.of_ports(full, variants=True)]
+    return kills + \
         named([second_signal, down_and_up, removed_and_added, silent], inputs.of_ports(full))

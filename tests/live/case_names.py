@@ -93,6 +93,6 @@ def names(row, scheme, folder):
         lab.check(got == set(index), "tshark, %s: %s" % (field, got))
 
 
-def cases(_full):
+def cases(full):
     return [("names[%s,%s]" % (row.name, scheme), functools.partial(names, row, scheme))
-            for row in inputs.of_rig("port")[0] for scheme in ("netflow9", "ipfix")]
+            for row in inputs.of_ports(full) if row.rig == "port" for scheme in ("netflow9", "ipfix")]

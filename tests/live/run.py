@@ -50,9 +50,10 @@ class Tally:
         self.lock = threading.Lock()
 
     def case(self, name, function, folder):
+        """Runs one, in a folder of its own."""
         start = time.monotonic()
         try:
-            function(folder)
+            function(tempfile.mkdtemp(dir=folder))
         except lab.Skip as why:
             with self.lock:
                 self.skipped.setdefault(str(why), []).append(name)
@@ -83,29 +84,34 @@ class Tally:
 
 
 def run_all(options, tally, folder):
-    def all_of(found, at_once=1):
+    def one_by_one(found):
+        for name, function in found:
+            if options.k in name:
+                tally.case(name, function, folder)
+
+    def all_of(groups, at_once):
         with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-            for name, function in found:
-                if options.k in name:
-                    pool.submit(tally.case, name, function, folder)
+            list(pool.map(one_by_one, groups))
+
+    def side_by_side(*lists):
+        all_of([[one] for found in lists for one in found], AT_ONCE)
 
     closers, waiting = [], []
     try:
         if os.path.isdir(captures.FOLDER):
             if options.k in "paced[" or "paced" in options.k:
                 waiting = case_equality.paced_cases(options.full, folder)
-            found, close = case_equality.cases(options.full)
+            groups, close = case_equality.cases(options.full)
             closers.append(close)
-            all_of(found)
+            all_of(groups, AT_ONCE)
         else:
             tally.skipped["no real captures at WEIR_PCAPS (%s)" % captures.FOLDER] = ["equal", "paced"]
-        all_of(case_traffic.cases(options.full))
-        all_of(case_faults.hasty_cases(options.full))
-        all_of(case_faults.cases(options.full) + case_inputs.cases(options.full) + case_own.cases(options.full), AT_ONCE)
-        all_of(case_queues.cases(options.full), AT_ONCE)
-        all_of(case_ring.cases(options.full), AT_ONCE)
-        all_of(case_doctor.cases(options.full) + case_names.cases(options.full), AT_ONCE)
-        all_of(waiting)
+        one_by_one(case_traffic.cases(options.full))
+        one_by_one(case_faults.hasty_cases(options.full))
+        side_by_side(case_faults.cases(options.full), case_inputs.cases(options.full), case_own.cases(options.full),
+                     case_queues.cases(options.full), case_ring.cases(options.full), case_doctor.cases(options.full),
+                     case_names.cases(options.full))
+        one_by_one(waiting)
     finally:
         for close in closers:
             close()
