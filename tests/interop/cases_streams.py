@@ -1,10 +1,11 @@
 """IPFIX and JSON Lines over TCP and TLS: libfixbuf's collector, openssl s_server, nc, and a collector that is killed."""
 import contextlib
 import json
-import os
+import random
 import socket
 import subprocess
 import threading
+import time
 
 import dtls
 import flowproto
@@ -163,3 +164,66 @@ def each_session_after_a_reset_is_sound_and_nothing_is_missing(bench):
             check_stream(whole(session))
     last = check_stream(whole(peer.sessions[-1]))
     records.same_elements(records.one_way(found), last.flows())
+
+
+class Mortal(threading.Thread):
+    """Takes JSON Lines; dies and comes back `deaths` times, at random moments. Keeps what each life was sent."""
+
+    def __init__(self, deaths, seed):
+        super().__init__(daemon=True)
+        self._deaths = deaths
+        self._random = random.Random(seed)
+        self._listener = socket.create_server((tools.LOOPBACK, 0))
+        self.port = self._listener.getsockname()[1]
+        self.lives = []
+
+    def run(self):
+        for number in range(self._deaths + 1):
+            self._listener.settimeout(30)
+            connection, _ = self._listener.accept()
+            last = number == self._deaths
+            self.lives.append(self._live(connection, None if last else time.monotonic() + self._random.uniform(1.0, 1.3)))
+            self._listener.close()
+            if not last:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            connection.close()
+            if not last:
+                time.sleep(self._random.uniform(0, 0.3))
+                self._listener = socket.create_server((tools.LOOPBACK, self.port))
+
+    @staticmethod
+    def _live(connection, until):
+        data = b""
+        connection.settimeout(0.05)
+        while until is None or time.monotonic() < until:
+            try:
+                more = connection.recv(1 << 16)
+            except TimeoutError:
+                continue
+            if not more:
+                break
+            data += more
+        return data
+
+
+@case
+def a_collector_that_dies_under_load_misses_nothing(bench):
+    """Each record arrives at least once, in order within a session, and the books say so to the record."""
+    peer = Mortal(5, seed=5)
+    peer.start()
+    capture = bench.pcap(CAPTURES[0])
+    path = bench.new_dir() + "/all.json"
+    _, err = tools.weir(bench, ["-r", capture] * 100 + ["--stats", "json", "-o", "json:" + path, "-o",
+                                                        "json+tcp://%s:%d?rate=3000" % (tools.LOOPBACK, peer.port)])
+    peer.join(10)
+    books = tools.last_json(err)["outputs"][1]
+    wanted = read(path).splitlines()
+    place = {line: number for number, line in enumerate(wanted)}
+    expect_delivered(books)
+    records.same_value((books["records"], books["reconnects"], len(peer.lives)), (len(wanted), 5, 6), "delivered, reconnects, lives")
+    arrived = set()
+    for life in peer.lives:
+        places = [place[line] for line in life.split(b"\n")[:-1]]
+        records.check(places == sorted(set(places)), "a session out of order")
+        arrived.update(places)
+    records.same_value(len(wanted) - len(arrived), 0, "records that never arrived")
