@@ -220,7 +220,7 @@ bench: weir
 bench-quick: weir
 	$(Q)tests/bench/run.py --quick
 
-# Live ports beside a counting loop and peers: needs root, some five minutes, a quiet machine.
+# Live ports beside a counting loop and peers: needs root, some eight minutes, a quiet machine.
 bench-live: weir
 	$(Q)tests/bench/live.py --write
 

@@ -204,7 +204,7 @@ class Live:
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3, help="of sending in each run")
-    parser.add_argument("--backlog", type=int, default=2_000_000, help="packets that two queues are emptied of")
+    parser.add_argument("--backlog", type=int, default=3_000_000, help="packets that two queues are emptied of")
     parser.add_argument("--only", choices=("rates", "queues"), help="one of both parts")
     parser.add_argument("--who", default=[""], type=lambda s: s.split(","), help="those with such a text in their name")
     parser.add_argument("--weir", default=os.path.join(bench.ROOT, "weir"))
