@@ -48,7 +48,7 @@ struct worker {
 	bool short_cut;          /* plain packets have one: the key asks for nothing special */
 	bool looks_into_udp;     /* UDP may be a wrapper */
 	bool samples;            /* the sampler has something to decide */
-	bool judges;             /* one of them, or there are streams of our own */
+	bool judges;             /* so, or there are streams of our own */
 	uint8_t iface_mask;      /* 0 where the interface is not in the key */
 	uint64_t key_rest;       /* what all keys of a batch have in common */
 	uint64_t batches;
@@ -417,8 +417,13 @@ admit_ip(const struct worker *w, const struct plain_link *link, bool ip6, struct
 {
 	const struct flow_secret *secret = w->conf.secret;
 	struct plain_ends ends;
-	if (!(ip6 ? plain_ip6(link, &ends, &in->sum) : plain_ip4(link, &ends, &in->sum)))
+	if (!plain_is_ip(link, ip6))
 		return PLAIN_NOT;
+	/* before anything else is read of a packet that is another worker's */
+	if (w->shares && !is_mine(w, ip6 ? key_share6(link->ip + IP6_SRC, link->ip + IP6_DST, secret)
+					 : key_share4(link->ip + IP4_SRC, link->ip + IP4_DST, secret)))
+		return PLAIN_OTHERS;
+	plain_fill_ip(link, ip6, &ends, &in->sum);
 	if (__builtin_expect(w->judges, 0)) {
 		if (w->looks_into_udp && ends.ip_proto != IP_PROTO_TCP)
 			return PLAIN_NOT;
@@ -426,10 +431,6 @@ admit_ip(const struct worker *w, const struct plain_link *link, bool ip6, struct
 							 (uint16_t)(ends.ports >> 16),
 							 (uint16_t)ends.ports))
 			return PLAIN_NOT;
-		if (w->shares && !is_mine(w, ip6 ? key_share6(ends.src, ends.dst, secret)
-						 : key_share4((uint32_t)ends.src[0],
-							      (uint32_t)ends.dst[0], secret)))
-			return PLAIN_OTHERS;
 	}
 	const uint64_t hash = ip6 ? key_plain6(&ends, w->key_rest, secret, &in->key, &in->side)
 				  : key_plain4(&ends, w->key_rest, secret, &in->key, &in->side);
@@ -776,7 +777,7 @@ static void choose_ways(struct worker *w)
 	w->short_cut = c->key_flags & KEY_PORTS && !(c->key_flags & (KEY_VLAN | KEY_MAC)) &&
 		       c->sample.mode != SAMPLING_FLOW && c->dedup_ns == 0;
 	w->looks_into_udp = c->decap_flags != 0;
-	w->judges = w->looks_into_udp || w->shares || w->conf.own != NULL;
+	w->judges = w->looks_into_udp || w->conf.own != NULL;
 	w->iface_mask = c->key_flags & KEY_INTERFACE ? UINT8_MAX : 0;
 }
 

@@ -100,8 +100,9 @@ static bool decode_plain(uint32_t decap_flags, const struct raw_packet *raw,
 	const bool ip6 = link.ethertype == ETHERTYPE_IP6;
 	if (!ip6 && link.ethertype != ETHERTYPE_IP4)
 		return false;
-	if (!(ip6 ? plain_ip6(&link, &ends, &sum) : plain_ip4(&link, &ends, &sum)))
+	if (!plain_is_ip(&link, ip6))
 		return false;
+	plain_fill_ip(&link, ip6, &ends, &sum);
 	/* UDP may be a wrapper, TCP never is. */
 	if (decap_flags != 0 && ends.ip_proto != IP_PROTO_TCP)
 		return false;

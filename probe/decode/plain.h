@@ -83,42 +83,51 @@ static inline void plain_l4(struct plain_ends *ends, struct packet_sum *sum, con
 	sum->tcp_flags = (uint16_t)(be16(header + TCP_FLAGS * tcp) & TCP_FLAGS_MASK & -tcp);
 }
 
-/* Version to fragment offset are read as one word, and so are the addresses. */
-static inline bool plain_ip4(const struct plain_link *link, struct plain_ends *ret_ends,
-			     struct packet_sum *sum)
+/* Is there a plain IPv4 packet behind the link? Version to fragment offset are read as one word. */
+static inline bool plain_is_ip4(const struct plain_link *link)
 {
 	/* version and header length, "more fragments" and fragment offset */
 	const uint64_t shape_mask = UINT64_C(0xff3f0000000000ff), shape = 0x45;
 	const uint8_t *ip = link->ip;
 	if (link->left < IP4_SIZE)
 		return false;
-	const uint64_t addresses = le64(ip + IP4_SRC);
 	const size_t total = be16(ip + IP4_TOTAL);
 	const size_t size = total < link->left ? total : link->left;
-	if ((le64(ip) & shape_mask) != shape || size < plain_need(IP4_SIZE, ip[IP4_PROTO]))
-		return false;
-	sum->octets = total;
+	return (le64(ip) & shape_mask) == shape && size >= plain_need(IP4_SIZE, ip[IP4_PROTO]);
+}
+
+/* What it says, both addresses in one word. */
+static inline void plain_fill_ip4(const struct plain_link *link, struct plain_ends *ret_ends,
+				  struct packet_sum *sum)
+{
+	const uint8_t *ip = link->ip;
+	const uint64_t addresses = le64(ip + IP4_SRC);
+	sum->octets = be16(ip + IP4_TOTAL);
 	sum->tos = ip[IP4_TOS];
 	sum->ttl = ip[IP4_TTL];
 	ret_ends->src[0] = (uint32_t)addresses;
 	ret_ends->dst[0] = addresses >> 32;
 	ret_ends->ip_proto = ip[IP4_PROTO];
 	plain_l4(ret_ends, sum, ip + IP4_SIZE);
-	return true;
 }
-_Static_assert(IP4_FRAG == 6 && IP4_DST == IP4_SRC + 4, "the words of plain_ip4");
+_Static_assert(IP4_FRAG == 6 && IP4_DST == IP4_SRC + 4, "the words of plain IPv4");
 
-static inline bool plain_ip6(const struct plain_link *link, struct plain_ends *ret_ends,
-			     struct packet_sum *sum)
+/* The same for IPv6. */
+static inline bool plain_is_ip6(const struct plain_link *link)
 {
 	const uint8_t *ip = link->ip;
 	if (link->left < IP6_SIZE || ip_version(ip) != 6)
 		return false;
 	const size_t total = IP6_SIZE + be16(ip + IP6_PAYLOAD);
 	const size_t size = total < link->left ? total : link->left;
-	if (size < plain_need(IP6_SIZE, ip[IP6_NEXT]))
-		return false;
-	sum->octets = total;
+	return size >= plain_need(IP6_SIZE, ip[IP6_NEXT]);
+}
+
+static inline void plain_fill_ip6(const struct plain_link *link, struct plain_ends *ret_ends,
+				  struct packet_sum *sum)
+{
+	const uint8_t *ip = link->ip;
+	sum->octets = IP6_SIZE + be16(ip + IP6_PAYLOAD);
 	sum->tos = (uint8_t)(be16(ip) >> 4);
 	sum->ttl = ip[IP6_HOPS];
 	ret_ends->src[0] = le64(ip + IP6_SRC);
@@ -127,7 +136,20 @@ static inline bool plain_ip6(const struct plain_link *link, struct plain_ends *r
 	ret_ends->dst[1] = le64(ip + IP6_DST + 8);
 	ret_ends->ip_proto = ip[IP6_NEXT];
 	plain_l4(ret_ends, sum, ip + IP6_SIZE);
-	return true;
+}
+
+static inline bool plain_is_ip(const struct plain_link *link, bool ip6)
+{
+	return ip6 ? plain_is_ip6(link) : plain_is_ip4(link);
+}
+
+static inline void plain_fill_ip(const struct plain_link *link, bool ip6,
+				 struct plain_ends *ret_ends, struct packet_sum *sum)
+{
+	if (ip6)
+		plain_fill_ip6(link, ret_ends, sum);
+	else
+		plain_fill_ip4(link, ret_ends, sum);
 }
 
 #endif

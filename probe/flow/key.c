@@ -159,11 +159,8 @@ uint64_t flow_key_hash(const struct flow_key *key, bool full, const struct flow_
 
 uint64_t flow_share(const struct packet *p, const struct flow_secret *secret)
 {
-	if (p->ip_version == 4)
-		return key_share4(le32(p->src), le32(p->dst), secret);
-	const uint64_t src[2] = {le64(p->src), le64(p->src + 8)};
-	const uint64_t dst[2] = {le64(p->dst), le64(p->dst + 8)};
-	return key_share6(src, dst, secret);
+	return p->ip_version == 4 ? key_share4(p->src, p->dst, secret)
+				  : key_share6(p->src, p->dst, secret);
 }
 
 uint64_t flow_key_sample(const struct flow_key *key, const struct flow_secret *secret)

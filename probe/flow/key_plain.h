@@ -65,25 +65,36 @@ static inline unsigned key_twin6(const uint64_t src[2], const uint64_t dst[2], u
 	       (unsigned)(ports >> 16 == (ports & 0xffff));
 }
 
-/* Keyed hash of an address pair, the same for both directions: flow_share. */
-static inline uint64_t key_share4(uint32_t src, uint32_t dst, const struct flow_secret *secret)
+/* Keyed and cheap, for dividing packets among workers: who could guess it would load one of them. */
+static inline uint64_t key_fold(uint64_t a, uint64_t b, const struct flow_secret *secret)
 {
-	const uint64_t pair = src < dst ? src | (uint64_t)dst << 32 : dst | (uint64_t)src << 32;
-	return key_hash_bytes(&pair, sizeof(pair), secret);
+	const unsigned __int128 product = (unsigned __int128)(a ^ le64(secret->bytes)) *
+					  (b ^ le64(secret->bytes + 8));
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static inline uint64_t key_share6(const uint64_t src[2], const uint64_t dst[2],
+/* Of an address pair, the same for both directions: flow_share. `src` and `dst` are addresses as
+ * they lie in the packet. */
+static inline uint64_t key_share4(const uint8_t *src, const uint8_t *dst,
 				  const struct flow_secret *secret)
 {
-	const uint64_t sum = key_hash_bytes(src, 16, secret) + key_hash_bytes(dst, 16, secret);
-	return key_hash_bytes(&sum, sizeof(sum), secret);
+	const uint64_t s = le32(src), d = le32(dst);
+	return key_fold(s + d, s ^ d, secret);
+}
+
+static inline uint64_t key_share6(const uint8_t *src, const uint8_t *dst,
+				  const struct flow_secret *secret)
+{
+	const uint64_t s = key_fold(le64(src), le64(src + 8), secret);
+	const uint64_t d = key_fold(le64(dst), le64(dst + 8), secret);
+	return key_fold(s + d, s ^ d, secret);
 }
 
 /* The first 16 bytes of the key, or 40 for IPv6; the rest is left as it was. `rest`: key_rest of
  * what all packets have in common. Return the hash. */
-static inline uint64_t key_plain4(const struct plain_ends *ends, uint64_t rest,
-				  const struct flow_secret *secret, struct flow_key *key,
-				  uint8_t *ret_side)
+static inline __attribute__((always_inline)) uint64_t
+key_plain4(const struct plain_ends *ends, uint64_t rest, const struct flow_secret *secret,
+	   struct flow_key *key, uint8_t *ret_side)
 {
 	const uint64_t src = key_end4(ends->src[0], ends->ports >> 16);
 	const uint64_t dst = key_end4(ends->dst[0], ends->ports & 0xffff);
@@ -97,9 +108,9 @@ static inline uint64_t key_plain4(const struct plain_ends *ends, uint64_t rest,
 	return key_hash_bytes(k.word, sizeof(k.word), secret);
 }
 
-static inline uint64_t key_plain6(const struct plain_ends *ends, uint64_t rest,
-				  const struct flow_secret *secret, struct flow_key *key,
-				  uint8_t *ret_side)
+static inline __attribute__((always_inline)) uint64_t
+key_plain6(const struct plain_ends *ends, uint64_t rest, const struct flow_secret *secret,
+	   struct flow_key *key, uint8_t *ret_side)
 {
 	const unsigned side = key_side6(ends->src, ends->dst, ends->ports);
 	const unsigned twin = key_twin6(ends->src, ends->dst, ends->ports);
