@@ -164,6 +164,7 @@ process: weir
 
 reference: weir
 	$(Q)tests/reference/test_meter.py
+	$(Q)tests/reference/random_captures.py --weir ./weir
 	$(Q)tests/reference/compare.py --weir ./weir
 
 interop: weir

@@ -251,6 +251,7 @@ static void update_pending(struct worker *w)
 static void set_back(struct worker *w)
 {
 	update_pending(w);
+	sweep_if_time(w, w->clock_ns); /* packets of no flow may have moved it by years: see may_be_due */
 	flush_table(w, w->clock_ns);
 	frag_cache_clear(w->frags);
 	if (w->dedup != NULL)

@@ -423,7 +423,7 @@ static void entry_begin(struct flow_table *t, uint32_t number, unsigned dir,
 	e->packets[other] = 0;
 	e->octets[dir] = (uint32_t)in->sum.octets;
 	e->octets[other] = 0;
-	e->last_ns[dir] = in->time_ns;
+	e->last_ns[dir] = e->last_ns[other] = in->time_ns; /* entry_arrival takes the greater */
 	e->tcp_flags[dir] = in->sum.tcp_flags;
 	e->tcp_flags[other] = 0;
 	e->ttl_min[dir] = e->ttl_max[dir] = in->sum.ttl;

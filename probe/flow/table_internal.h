@@ -145,7 +145,8 @@ static inline int64_t entry_arrival(const struct flow_table *t, uint32_t number)
 	return e->last_ns[0] > e->last_ns[1] ? e->last_ns[0] : e->last_ns[1];
 }
 
-/* Could a deadline of the flow be due? One comparison for nearly every packet. */
+/* Could a deadline of the flow be due? One comparison for nearly every packet. Knows the clock only
+ * within 18 years of the tick, which holds once the sweep has been at the clock. */
 static inline bool may_be_due(const struct entry *e, int64_t clock_ns)
 {
 	return (int32_t)((uint32_t)flow_tick(clock_ns) - e->tick) >= 0;

@@ -194,7 +194,7 @@ class Meter:
         for outer in packet.outer:
             self.through_fragment_cache(outer)
         ports, known, protocol = self.through_fragment_cache(ip)
-        key = FlowKey(ip, ports, known, protocol)
+        key = self.make_key(packet, ip, ports, known, protocol)
         if protocol != ip.protocol:
             ip = ip._replace(protocol=protocol)
         self.settle(key.group)
@@ -205,6 +205,9 @@ class Meter:
         if flow is None:
             flow, direction = self.create(key, ip, packet)
         flow.add(packet, ip, direction, self.clock, time, self.options.tos_mask)
+
+    def make_key(self, _packet, ip, ports, known, protocol):
+        return FlowKey(ip, ports, known, protocol)
 
     def through_fragment_cache(self, ip):
         """Ports, icmp_known and protocol, a later fragment's taken from its first."""
@@ -240,7 +243,7 @@ class Meter:
         if len(held) == FLOWS_PER_TUPLE:
             self.end(min(held, key=lambda flow: (flow.last_arrival, flow.number)), LACK)
         direction = key.fixed_direction or FORWARD
-        if is_syn_ack(ip):
+        if is_syn_ack(ip) and key.ends[:2] != key.ends[2:]:
             key.turn()
             direction = REVERSE
         self.books["flows_created"] += 1

@@ -430,3 +430,17 @@ Test(metering, a_record_keeps_nothing_of_its_slot)
 		cr_expect_eq(r->src[i] | r->dst[i], 0);
 	cr_expect_eq(r->icmp[0] | r->icmp[1] | r->icmp_known, 0);
 }
+
+/* A flow in the place of one that was heard both ways, after time was set back: it goes idle by its
+ * own packets. */
+Test(metering, a_flow_keeps_nothing_of_its_place)
+{
+	bench_packet(&b, MS(1000000), udp_out);
+	bench_packet(&b, MS(1000000), udp_back);
+	flush_expecting(1);
+	b.clock = 0;
+	bench_packet(&b, MS(1000), udp_out);
+	flow_table_advance(b.table, MS(17000));
+	cr_assert_eq(b.records, 2);
+	expect_record(1, FLOW_END_IDLE, 1, 0);
+}
