@@ -5,7 +5,8 @@
  * Share-nothing and sized at start. Three parts:
  *   - buckets of one cache line: tags of the hash and entry numbers, bounded linear probing;
  *   - entries of two cache lines; all that an established IPv4 flow's packet touches is in the
- *     first. Beside them arrays of rarer members, and one of MACs only when somebody asks;
+ *     first. Beside them arrays of what only records and odd flows need, and of MACs and egress
+ *     interfaces only when somebody asks;
  *   - a timing wheel of deadlines, checked lazily: a packet only writes its time.
  *
  * The table never reads a clock: every packet and every advance brings `now`. Ended records go to
