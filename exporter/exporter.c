@@ -35,6 +35,7 @@
 #include "output.h"
 #include "path.h"
 #include "policy/local.h"
+#include "secret.h"
 #include "spsc_ring.h"
 #include "url.h"
 
@@ -46,6 +47,7 @@ enum {
 	WAKE_CHECK = 64,		 /* commits between two looks at it; a power of two */
 	BATCH = 64,			 /* items of a queue between two looks at the outputs */
 	ROUNDS = 16,			 /* batches between two looks at other events */
+	CALLBACKS_MAX = 16,		 /* the same, in callbacks that go on at once */
 	TIMER_MS = 100,
 };
 
@@ -434,7 +436,9 @@ static int make_queues(struct exporter *x)
 	return 0;
 }
 
-/* poll's milliseconds are too coarse for pacing: the base takes precise timers. */
+/* poll's milliseconds are too coarse for pacing: the base takes precise timers. A callback may ask
+ * to go on at once (event_active); sockets and timers have their turn after a few of those, which
+ * by default libevent gives them only when nobody asks any more. */
 static struct event_base *make_base(void)
 {
 	struct event_config *config = event_config_new();
@@ -442,6 +446,7 @@ static struct event_base *make_base(void)
 		return NULL;
 	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+	event_config_set_max_dispatch_interval(config, NULL, CALLBACKS_MAX, 0);
 	struct event_base *base = event_base_new_with_config(config);
 	event_config_free(config);
 	return base;
@@ -497,7 +502,9 @@ static int check_paths(const char *const *urls, unsigned index, struct errtext *
 
 static int check_together(const char *const *urls, unsigned index, struct errtext *e)
 {
-	errtext_begin(e, "output \"%s\": ", urls[index]);
+	char *shown = secret_hide(urls[index]);
+	errtext_begin(e, "output \"%s\": ", shown != NULL ? shown : "");
+	free(shown);
 	return check_paths(urls, index, e);
 }
 

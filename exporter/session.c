@@ -99,7 +99,7 @@ static void give_up(struct session *s)
 	finish(s);
 }
 
-/* A session stands still for too long. */
+/* A session, or the way to one, stands still for too long. With connect-wait=0 one try is due. */
 static bool out_of_patience(struct session *s, int64_t now_ns)
 {
 	const int64_t wait = s->conf.replay ? s->conf.spec->connect_wait_s * NS_PER_S : END_WAIT_NS;
@@ -108,7 +108,7 @@ static bool out_of_patience(struct session *s, int64_t now_ns)
 		s->moved = moved;
 		s->moved_ns = now_ns;
 	}
-	return now_ns - s->moved_ns >= wait && (s->up || s->away);
+	return now_ns - s->moved_ns >= wait && (wait != 0 || s->up || s->away);
 }
 
 static bool wants_progress(const struct session *s)

@@ -412,6 +412,78 @@ Test(session, a_collector_that_never_reads_is_given_up_and_all_is_counted)
 	peer_free(&p);
 }
 
+/* A collector that talks without end: whatever we read, there is more. */
+struct talker {
+	pthread_t thread;
+	int listener;
+	_Atomic bool stop;
+};
+
+static void *talker_thread(void *arg)
+{
+	static const uint8_t words[1 << 16];
+	struct talker *t = arg;
+	int fd = accept(t->listener, NULL, NULL);
+	while (!t->stop && send(fd, words, sizeof(words), MSG_NOSIGNAL) > 0)
+		;
+	close(fd);
+	return NULL;
+}
+
+Test(session, collectors_that_talk_without_end_do_not_hold_up_the_others)
+{
+	enum { TALKERS = 3, N = 200 };
+	static struct talker t[TALKERS];
+	char url[TALKERS][64];
+	const char *urls[TALKERS + 1] = {[TALKERS] = "null:"};
+	for (unsigned i = 0; i < TALKERS; i++) {
+		unsigned port = 0;
+		t[i].listener = listen_on(&port);
+		pthread_create(&t[i].thread, NULL, talker_thread, &t[i]);
+		snprintf(url[i], sizeof(url[i]), "json+tcp://127.0.0.1:%u", port);
+		urls[i] = url[i];
+	}
+	open_urls(urls, TALKERS + 1, false);
+	/* a first record makes the outputs dial */
+	put(0);
+	usleep(500000);
+	int64_t worst_ns = 0;
+	for (unsigned i = 1; i < N; i++) {
+		int64_t begun = mono_now().ns;
+		put(i);
+		while (stats(TALKERS).records <= i && mono_now().ns - begun < 2 * NS_PER_S)
+			usleep(100);
+		if (mono_now().ns - begun > worst_ns)
+			worst_ns = mono_now().ns - begun;
+	}
+	cr_expect_lt(worst_ns, 500 * NS_PER_MS, "%lld ms", (long long)(worst_ns / NS_PER_MS));
+	for (unsigned i = 0; i < TALKERS; i++)
+		t[i].stop = true;
+	stop();
+	for (unsigned i = 0; i < TALKERS; i++) {
+		pthread_join(t[i].thread, NULL);
+		close(t[i].listener);
+	}
+	exporter_free(x);
+}
+
+/* It accepts and says nothing, not even in the handshake. */
+Test(session, connect_wait_holds_in_a_handshake_that_stands_still)
+{
+	unsigned port = 0;
+	int fd = listen_on(&port);
+	int64_t begun = mono_now().ns;
+	open_url(true, "json+tls://127.0.0.1:%u?verify=no&connect-wait=1", port);
+	put(0);
+	cr_expect_eq(stop(), ERR_NOTREADY);
+	cr_expect_lt(mono_now().ns - begun, 4 * NS_PER_S);
+	struct output_stats s = stats(0);
+	cr_expect_eq(dropped(&s, "away"), 1);
+	expect_balance(&s);
+	exporter_free(x);
+	close(fd);
+}
+
 Test(session, source_is_the_address_it_comes_from)
 {
 	static struct peer p;
