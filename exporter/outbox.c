@@ -14,6 +14,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "err.h"
 #include "log.h"
@@ -48,6 +49,7 @@ struct outbox {
 	struct pace pace;
 	struct runs runs;
 	struct lot lot;
+	uint64_t unwanted[DROP_REASON_COUNT]; /* read from it, refused, not acknowledged yet */
 	int64_t bad_ns; /* monotonic: when the disk last failed; 0: it works */
 };
 
@@ -76,6 +78,18 @@ static bool is_balanced(const struct outbox *o)
 		       stat_get(&c->spooled);
 }
 
+/* Of `n` records that were acknowledged on disk, those that arrived; the others were refused. */
+static uint64_t count_refused(struct outbox *o, uint64_t n)
+{
+	for (unsigned i = 0; i < DROP_REASON_COUNT; i++) {
+		const uint64_t refused = o->unwanted[i] < n ? o->unwanted[i] : n;
+		count_drop(o, (enum drop_reason)i, refused);
+		o->unwanted[i] -= refused;
+		n -= refused;
+	}
+	return n;
+}
+
 /* What became of records on disk since the last look. */
 static void see_disk(struct outbox *o)
 {
@@ -83,7 +97,7 @@ static void see_disk(struct outbox *o)
 	if (o->spool == NULL)
 		return;
 	spool_stats_get(o->spool, &now);
-	stat_add(&o->conf.counters->records, now.acked - o->disk.acked);
+	stat_add(&o->conf.counters->records, count_refused(o, now.acked - o->disk.acked));
 	count_drop(o, DROP_SPOOL, now.dropped + now.corrupt - o->disk.dropped - o->disk.corrupt);
 	o->disk = now;
 }
@@ -279,7 +293,9 @@ void outbox_confirm(struct outbox *o, uint64_t n)
 
 void outbox_lose(struct outbox *o, uint64_t n, enum drop_reason reason)
 {
+	o->unwanted[reason] += n; /* before an acknowledgement counts them as delivered */
 	const uint64_t fresh = take_sent(o, n);
+	o->unwanted[reason] -= fresh;
 	record_log_confirm(o->log, fresh);
 	count_drop(o, reason, fresh);
 }
@@ -291,6 +307,8 @@ void outbox_rewind(struct outbox *o)
 		return;
 	runs_clear(&o->runs);
 	o->lot.next = o->lot.count = 0;
+	see_disk(o);
+	memset(o->unwanted, 0, sizeof(o->unwanted));
 	spool_rewind(o->spool);
 }
 
