@@ -18,6 +18,7 @@
 #include "conf_file.h"
 #include "conf_option.h"
 #include "err.h"
+#include "secret.h"
 
 enum {
 	NETFLOW5_INTERVAL_MAX = 16383, /* 14 bits of the header */
@@ -452,23 +453,28 @@ static void check_inputs(struct loader *l)
 	}
 }
 
+static void add_output_fault(struct loader *l, unsigned index, const char *reason)
+{
+	char named[512];
+	char *url = secret_hide(l->conf->outputs.item[index]);
+	/* The exporter's line may begin with the output's name; so does ours. */
+	snprintf(named, sizeof(named), "output \"%s\": ", url != NULL ? url : "");
+	if (strncmp(reason, named, strlen(named)) == 0)
+		reason += strlen(named);
+	add_fault(l, line_of(l, CONF_OPT_OUTPUT, index), "output %u: \"%s\": %s", index + 1,
+		  url != NULL ? url : "", reason);
+	free(url);
+}
+
 static void check_output(struct loader *l, const struct exporter_conf *run, unsigned index)
 {
 	const char *url = l->conf->outputs.item[index];
 	char text[1024] = "";
-	char named[512];
 	int err = exporter_check_output(run, url, text, sizeof(text));
 	if (err == 0)
 		err = exporter_check_together(run, index, text, sizeof(text));
-	if (err == 0)
-		return;
-	/* The exporter's line may begin with the output's name; so does ours. */
-	const char *reason = text[0] != '\0' ? text : err_str(err);
-	snprintf(named, sizeof(named), "output \"%s\": ", url);
-	if (strncmp(reason, named, strlen(named)) == 0)
-		reason += strlen(named);
-	add_fault(l, line_of(l, CONF_OPT_OUTPUT, index), "output %u: \"%s\": %s", index + 1, url,
-		  reason);
+	if (err != 0)
+		add_output_fault(l, index, text[0] != '\0' ? text : err_str(err));
 }
 
 /* NetFlow v5 announces N in 14 bits. Told once and for the option to change, instead of by each

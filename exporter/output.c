@@ -16,10 +16,11 @@
 
 #include "err.h"
 #include "policy/policy.h"
+#include "secret.h"
 #include "session.h"
 
 struct output {
-	char *url;
+	char *url; /* as it may be shown */
 	struct url_spec spec;
 	struct policy policy;
 	bool plain;  /* nothing is left out, and there is no session */
@@ -41,7 +42,9 @@ struct output {
 /* ERR_USAGE leaves what was right in the spec. In any case url_spec_fini is due. */
 static int read_url(const struct output_conf *conf, struct errtext *e, struct url_spec *ret_spec)
 {
-	errtext_begin(e, "output \"%s\": ", conf->url);
+	char *shown = secret_hide(conf->url);
+	errtext_begin(e, "output \"%s\": ", shown != NULL ? shown : "");
+	free(shown);
 	int err = url_parse(conf->url, e, ret_spec);
 	if (ret_spec->scheme == NULL)
 		return err;
@@ -166,7 +169,7 @@ int output_new(const struct output_conf *conf, struct errtext *e, struct output 
 	struct output *o = calloc(1, sizeof(*o));
 	if (o == NULL)
 		return ERR_NOMEM;
-	o->url = strdup(conf->url);
+	o->url = secret_hide(conf->url);
 	int err = o->url == NULL ? ERR_NOMEM : read_spec(conf, e, &o->spec, &o->policy);
 	if (err == 0)
 		err = open_parts(o, conf, e);

@@ -12,6 +12,7 @@
 #include "fail.h"
 #include "kafka.h"
 #include "nearest.h"
+#include "secret.h"
 
 /* Properties with a place of their own in the URL, or that belong to us. */
 static const struct {
@@ -47,7 +48,8 @@ static int set(rd_kafka_conf_t *conf, const char *name, const char *value, struc
 	case RD_KAFKA_CONF_UNKNOWN:
 		return ERR_UNKNOWN;
 	default:
-		return fail(e, ERR_USAGE, "kafka.%s=%s is wrong: %s", name, value, why);
+		return fail(e, ERR_USAGE, "kafka.%s=%s is wrong: %s", name,
+			    secret_option(name, strlen(name)) ? "***" : value, why);
 	}
 }
 
