@@ -57,7 +57,7 @@ struct export_queue {
 	union export_item *reserved; /* producer's */
 	int room_fd;		     /* eventfd a waiting producer sleeps on */
 	_Atomic bool waiting;
-	union export_item *discard;  /* producer's: where records go that nobody reads, or NULL */
+	union export_item *discard; /* producer's: where records go that nobody reads, or NULL */
 	_Atomic uint64_t discarded;
 	/* the export thread's */
 	struct export_tick tick; /* the last one */

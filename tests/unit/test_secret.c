@@ -23,7 +23,8 @@ Test(secret, values_of_secrets_are_hidden_and_nothing_else)
 		 "kafka://a/t?kafka.sasl.password=***&acks=1&"},
 		{"kafka://a/t?kafka.ssl.key.pem=K&kafka.ssl.key.password=P",
 		 "kafka://a/t?kafka.ssl.key.pem=***&kafka.ssl.key.password=***"},
-		{"kafka://a/t?kafka.sasl.oauthbearer.client.secret=S&&kafka.ssl.keystore.password=K",
+		{"kafka://a/"
+		 "t?kafka.sasl.oauthbearer.client.secret=S&&kafka.ssl.keystore.password=K",
 		 "kafka://a/t?kafka.sasl.oauthbearer.client.secret=***&&"
 		 "kafka.ssl.keystore.password=***"},
 		{"json+tls://h:1?key=k.pem&cert=c.pem", "json+tls://h:1?key=k.pem&cert=c.pem"},
