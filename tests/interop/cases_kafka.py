@@ -63,7 +63,11 @@ def kafka_acks(bench, acks):
     with kafka.broker(bench, PARTITIONS) as broker:
         lines, books, _ = export(bench, CAPTURE, broker, ["acks=" + acks])
         records.same_value(books["records"], len(lines), "records")
-        records.same_value(len(broker.read()), len(lines), "messages")
+        found = len(broker.read())
+        if acks == "0":  # nobody answers: the broker need not have read what was sent last
+            records.check(0 < found <= len(lines), "%d messages of %d" % (found, len(lines)))
+        else:
+            records.same_value(found, len(lines), "messages")
 
 
 @case
