@@ -34,6 +34,18 @@ void *pages_new_small(size_t bytes)
 	return map(bytes, MADV_NOHUGEPAGE);
 }
 
+void pages_populate(void *p, size_t bytes, const atomic_bool *stop)
+{
+	const size_t n = round_up(bytes);
+	for (size_t at = 0; at < n && !atomic_load_explicit(stop, memory_order_relaxed);
+	     at += HUGE_PAGE) {
+		const size_t left = n - at;
+		/* Linux before 5.14 cannot: then pages come as they are touched */
+		if (madvise((char *)p + at, left < HUGE_PAGE ? left : HUGE_PAGE, MADV_POPULATE_WRITE) != 0)
+			return;
+	}
+}
+
 void pages_free(void *p, size_t bytes)
 {
 	if (p != NULL)

@@ -49,6 +49,12 @@ void timer_wheel_fini(struct timer_wheel *wheel)
 	*wheel = (struct timer_wheel){.mask = 0};
 }
 
+void timer_wheel_populate(struct timer_wheel *wheel, const atomic_bool *stop)
+{
+	/* half of it is for those filed a second time, which few are at once */
+	pages_populate(wheel->chunk, chunk_bytes(wheel) / 2, stop);
+}
+
 void timer_wheel_reset(struct timer_wheel *wheel, uint64_t now)
 {
 	for (uint32_t s = 0; s <= wheel->mask; s++)

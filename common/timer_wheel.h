@@ -12,6 +12,7 @@
 #ifndef WEIR_TIMER_WHEEL_H
 #define WEIR_TIMER_WHEEL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -36,6 +37,9 @@ struct timer_wheel {
  * mapped and touched only as used. ERR_NOMEM. */
 int timer_wheel_init(struct timer_wheel *wheel, uint32_t slots, uint64_t ids_max, uint64_t now);
 void timer_wheel_fini(struct timer_wheel *wheel);
+
+/* pages_populate for the ids; any thread. */
+void timer_wheel_populate(struct timer_wheel *wheel, const atomic_bool *stop);
 
 /* Forgets all ids and sets the time. */
 void timer_wheel_reset(struct timer_wheel *wheel, uint64_t now);

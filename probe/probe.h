@@ -5,6 +5,8 @@
 #ifndef WEIR_PROBE_H
 #define WEIR_PROBE_H
 
+#include <pthread.h>
+
 #include "capture.h"
 #include "conf.h"
 #include "counters.h"
@@ -27,6 +29,8 @@ struct probe {
 	struct netset *local;    /* NULL: none are named */
 	struct own *own;         /* live, unless our own streams are to be metered */
 	struct exporter *exporter;
+	pthread_t populate;      /* fetches memory, if `populates` */
+	bool populates;
 	struct worker **worker;
 	unsigned workers;        /* made */
 	struct capture **opened; /* live: a handle for each worker; a replay: beside the files, what

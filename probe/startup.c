@@ -238,6 +238,39 @@ static void workers_stop(struct probe *p)
 	ports_sum(p);
 }
 
+/* ---- memory ------------------------------------------------------------------------------- */
+
+/* A live probe meters from its first packet, whatever the size of its table; clearing that for the
+ * first time takes seconds at millions of flows, and is done beside it by whoever has nothing better
+ * to do. A replay touches what it needs. */
+static void *populate(void *arg)
+{
+	struct probe *p = arg;
+	const struct sched_param none = {0};
+	(void)sched_setscheduler(0, SCHED_IDLE, &none);
+	for (unsigned i = 0; i < p->workers; i++) {
+		pin_to_worker(&p->conf->cpus, i);
+		worker_populate(p->worker[i]);
+	}
+	return NULL;
+}
+
+static int memory_start(struct probe *p)
+{
+	if (!p->live)
+		return 0;
+	int err = pthread_create(&p->populate, NULL, populate, p);
+	p->populates = err == 0;
+	return -err;
+}
+
+static void memory_stop(struct probe *p)
+{
+	atomic_store(&p->stop.asked, true);
+	if (p->populates)
+		pthread_join(p->populate, NULL);
+}
+
 /* ---- the table ---------------------------------------------------------------------------- */
 
 static const struct step {
@@ -253,6 +286,7 @@ static const struct step {
 	{"export thread", export_start, export_stop},
 	{"live inputs", inputs_let_in, NULL},
 	{"workers", workers_start, workers_stop},
+	{"memory", memory_start, memory_stop},
 };
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
 

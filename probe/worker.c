@@ -812,6 +812,11 @@ int worker_start(struct worker *w)
 	return -err;
 }
 
+void worker_populate(struct worker *w)
+{
+	flow_table_populate(w->table, &w->conf.stop->asked);
+}
+
 int worker_join(struct worker *w)
 {
 	if (w->started)

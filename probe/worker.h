@@ -67,6 +67,10 @@ int worker_new(const struct worker_conf *conf, struct worker **ret_worker);
 /* Starts the thread. -errno. */
 int worker_start(struct worker *worker);
 
+/* Fetches its table's memory ahead of need, until asked to stop. Another thread than the worker's,
+ * while that runs. */
+void worker_populate(struct worker *worker);
+
 /* Waits for the end. 0, or the first error of an input (logged already). */
 int worker_join(struct worker *worker);
 

@@ -647,6 +647,14 @@ int flow_table_new(const struct flow_table_conf *conf, struct flow_table **ret_t
 	return 0;
 }
 
+void flow_table_populate(struct flow_table *t, const atomic_bool *stop)
+{
+	pages_populate(t->bucket, bucket_bytes(t), stop);
+	pages_populate(t->entry, array_bytes(t, sizeof(*t->entry)), stop);
+	pages_populate(t->origin, array_bytes(t, sizeof(*t->origin)), stop);
+	timer_wheel_populate(&t->wheel, stop);
+}
+
 void flow_table_free(struct flow_table *t)
 {
 	if (t == NULL)

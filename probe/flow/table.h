@@ -18,6 +18,7 @@
 #ifndef WEIR_FLOW_TABLE_H
 #define WEIR_FLOW_TABLE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -82,6 +83,10 @@ struct flow_packet {
 /* ERR_NOMEM, ERR_INVAL. */
 int flow_table_new(const struct flow_table_conf *conf, struct flow_table **ret_table);
 void flow_table_free(struct flow_table *table);
+
+/* Fetches the table's memory ahead of need, until `*stop` is set; may take seconds. Any thread, while
+ * the table is in use. */
+void flow_table_populate(struct flow_table *table, const atomic_bool *stop);
 
 /* Where the index is; as long as the table. */
 struct flow_index {
