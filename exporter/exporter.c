@@ -151,6 +151,11 @@ static bool discard(struct export_queue *q)
 		return true;
 	}
 	union export_item *item = reserve_slot(q);
+	while (item == NULL && q->reserved->kind == EXPORT_END) { /* live: it must not be lost */
+		wake_if_sleeping(q);
+		nanosleep(&(struct timespec){0, NS_PER_MS}, NULL);
+		item = reserve_slot(q);
+	}
 	if (item == NULL)
 		return true; /* a tick, live: the next one says more */
 	*item = *q->reserved;
