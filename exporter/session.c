@@ -85,9 +85,21 @@ static void say_given_up(const struct session *s, uint64_t records)
 		   (unsigned long long)records, fate);
 }
 
+/* A disk that does not take what was to be kept. */
+static void look_at_loss(const struct session *s, uint64_t lost_before)
+{
+	const uint64_t lost = stat_get(&s->conf.counters->dropped[DROP_SPOOL]) - lost_before;
+	if (lost == 0)
+		return;
+	counters_fail(s->conf.counters, ERR_NOTREADY);
+	log_errorx("output", "%s: the spool could not take all: %llu records are dropped",
+		   s->conf.name, (unsigned long long)lost);
+}
+
 static void give_up(struct session *s)
 {
 	const uint64_t held = outbox_sent(s->outbox) + outbox_waiting(s->outbox);
+	const uint64_t lost = stat_get(&s->conf.counters->dropped[DROP_SPOOL]);
 	say_given_up(s, held);
 	s->transport->session->hangup(s->conf.transport);
 	if (s->format->abandon != NULL)
@@ -97,6 +109,7 @@ static void give_up(struct session *s)
 	if (!has_spool(s))
 		atomic_store_explicit(&s->conf.counters->dead, true, memory_order_relaxed);
 	finish(s);
+	look_at_loss(s, lost);
 }
 
 /* A session, or the way to one, stands still for too long. With connect-wait=0 one try is due. */

@@ -8,7 +8,9 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -585,6 +587,27 @@ Test(session_spool, a_replay_keeps_what_it_could_not_deliver)
 	exporter_free(x);
 	drain_to_peer("&spool-rate=0", seen, N + 1);
 	cr_expect_eq(ones(seen, N + 1), N + 1);
+}
+
+/* The exit status says what the books say, also of a live run, whose end is no failure otherwise. */
+Test(session_spool, a_live_run_that_loses_records_for_want_of_a_disk_has_failed)
+{
+	enum { N = 5000 };
+	const struct rlimit limit = {.rlim_cur = 65536, .rlim_max = RLIM_INFINITY};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	unsigned port = 0;
+	close(listen_on(&port));
+	sigaction(SIGXFSZ, &ignore, NULL);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	open_spooling(false, port, "");
+	for (unsigned i = 0; i < N; i++)
+		put(i);
+	cr_expect_eq(stop(), ERR_NOTREADY);
+	struct output_stats s = stats(0);
+	cr_expect_gt(dropped(&s, "spool"), 0);
+	cr_expect_eq(s.spooled + dropped(&s, "spool"), N);
+	expect_balance(&s);
+	exporter_free(x);
 }
 
 Test(session_spool, spool_rate_is_kept)
