@@ -589,7 +589,8 @@ Test(session_spool, a_replay_keeps_what_it_could_not_deliver)
 	cr_expect_eq(ones(seen, N + 1), N + 1);
 }
 
-/* The exit status says what the books say, also of a live run, whose end is no failure otherwise. */
+/* The exit status says what the books say, also of a live run, whose end is no failure otherwise.
+ */
 Test(session_spool, a_live_run_that_loses_records_for_want_of_a_disk_has_failed)
 {
 	enum { N = 5000 };
