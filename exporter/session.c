@@ -4,7 +4,9 @@
  * the session falls.
  *
  * Patience: a replay, and the end of any run, go on only while something moves: bytes that the
- * system took, records that were confirmed. Else the collector is given up.
+ * system took, records that were confirmed. Else the collector is given up. A session that fell
+ * before it got further than one before it has moved nothing: so a collector that resets each
+ * second, and would be sent the same for ever, is given up as well.
  *
  * Live the encoder's clock is the export thread's. In a replay it goes with the records, which wait
  * here while the clock of the run has gone ahead: so messages are cut where they always were.
@@ -51,6 +53,11 @@ struct session {
 	uint64_t confirmed;
 	uint64_t moved; /* what had moved, when something last did */
 	int64_t moved_ns;
+	/* of the session that is up, or was last */
+	int64_t before_ns; /* moved_ns when it began */
+	uint64_t began_at; /* bytes: when it began */
+	bool got_further;  /* something was confirmed in it */
+	uint64_t furthest; /* bytes that a session took since something was confirmed */
 };
 
 static bool has_spool(const struct session *s)
@@ -124,6 +131,37 @@ static bool out_of_patience(struct session *s, int64_t now_ns)
 	return now_ns - s->moved_ns >= wait && (wait != 0 || s->up || s->away);
 }
 
+/* From now on a session has to get somewhere. */
+static void be_patient(struct session *s, int64_t since_ns)
+{
+	s->moved_ns = s->before_ns = since_ns;
+}
+
+static void note_beginning(struct session *s)
+{
+	s->before_ns = s->moved_ns;
+	s->began_at = stat_get(&s->conf.counters->bytes);
+	s->got_further = false;
+}
+
+static void note_progress(struct session *s, uint64_t records)
+{
+	s->confirmed += records;
+	s->got_further = true;
+	s->furthest = 0;
+}
+
+/* What a session in vain has moved does not count. */
+static void look_back(struct session *s)
+{
+	const uint64_t taken = stat_get(&s->conf.counters->bytes) - s->began_at;
+	if (!s->got_further && taken <= s->furthest)
+		s->moved_ns = s->before_ns;
+	s->moved = stat_get(&s->conf.counters->bytes) + s->confirmed;
+	if (taken > s->furthest)
+		s->furthest = taken;
+}
+
 static bool wants_progress(const struct session *s)
 {
 	return s->ending || (s->conf.replay && outbox_waiting(s->outbox) != 0);
@@ -133,7 +171,7 @@ static void look_at_patience(struct session *s)
 {
 	const int64_t now_ns = mono_now().ns;
 	if (!wants_progress(s))
-		s->moved_ns = now_ns;
+		be_patient(s, now_ns);
 	else if (out_of_patience(s, now_ns) ||
 		 (s->ending && s->away && has_spool(s) && !s->conf.replay))
 		give_up(s);
@@ -243,6 +281,7 @@ static void on_up(void *arg)
 		stat_add(&s->conf.counters->reconnects, 1);
 	s->up = s->was_up = true;
 	s->away = false;
+	note_beginning(s);
 	atomic_store_explicit(&s->conf.counters->up, true, memory_order_relaxed);
 	if (!s->conf.replay)
 		begin(s, s->now);
@@ -258,7 +297,7 @@ static void on_confirmed(void *arg, uint64_t records)
 {
 	struct session *s = arg;
 	outbox_confirm(s->outbox, records);
-	s->confirmed += records;
+	note_progress(s, records);
 	outbox_show(s->outbox, s->now);
 }
 
@@ -266,7 +305,7 @@ static void on_lost(void *arg, uint64_t records, enum drop_reason reason)
 {
 	struct session *s = arg;
 	outbox_lose(s->outbox, records, reason);
-	s->confirmed += records;
+	note_progress(s, records);
 	outbox_show(s->outbox, s->now);
 }
 
@@ -282,6 +321,8 @@ static void rewind_all(struct session *s)
 static void on_down(void *arg, bool final)
 {
 	struct session *s = arg;
+	if (s->up)
+		look_back(s);
 	s->up = false;
 	atomic_store_explicit(&s->conf.counters->up, false, memory_order_relaxed);
 	if (final) {
@@ -367,7 +408,7 @@ void session_end(struct session *s, struct pkt_time now)
 		outbox_settle(s->outbox);
 	if (!s->started)
 		start(s);
-	s->moved_ns = 0;
+	be_patient(s, 0);
 	feed_and_push(s);
 }
 

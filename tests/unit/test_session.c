@@ -486,6 +486,26 @@ Test(session, connect_wait_holds_in_a_handshake_that_stands_still)
 	close(fd);
 }
 
+/* It takes some bytes each time, the same ones. */
+Test(session, a_collector_that_resets_each_session_is_given_up, .timeout = 30)
+{
+	enum { N = 100000 };
+	static struct peer p = {.dumb_ms = 1100, .resets = SESSIONS_MAX, .reset_after = 1};
+	peer_start(&p);
+	open_url(true, "json+tcp://127.0.0.1:%u?connect-wait=2", p.port);
+	for (unsigned i = 0; i < N; i++)
+		put(i);
+	cr_expect_eq(stop(), ERR_NOTREADY);
+	struct output_stats s = stats(0);
+	cr_expect_eq(s.records_in, N);
+	cr_expect_eq(s.records + s.records_dropped, N);
+	expect_balance(&s);
+	shutdown(p.listener, SHUT_RDWR);
+	peer_join(&p);
+	exporter_free(x);
+	peer_free(&p);
+}
+
 Test(session, source_is_the_address_it_comes_from)
 {
 	static struct peer p;
