@@ -170,6 +170,15 @@ reference: weir
 interop: weir
 	$(Q)tests/interop/run.py
 
+# Collectors, and weir, die under load: needs root, says what it skips.
+streams: weir
+	$(Q)tests/streams/test_ipfix_check.py --quiet
+	$(Q)tests/streams/run.py
+
+streams-full: weir
+	$(Q)tests/streams/test_ipfix_check.py --quiet
+	$(Q)tests/streams/run.py --full -v
+
 # Live ports, in network namespaces: needs root, says what it skips.
 live: weir
 	$(Q)tests/live/run.py
@@ -184,7 +193,7 @@ layers:
 	$(Q)tests/support/layers.sh
 
 # Everything. CHECKS can be cut while working: make check CHECKS="unit golden".
-CHECKS   ?= layers unit-run conf-test docs-test golden process reference interop live san hostile fuzz-replay tsan
+CHECKS   ?= layers unit-run conf-test docs-test golden process reference interop streams live san hostile fuzz-replay tsan
 check: deps-test
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/support/check.sh $(CHECKS)
@@ -245,4 +254,4 @@ clean:
 help:
 	@sed -n 's/^# ---- \(.*[^-]\) *-*$$/\1/p; s/^\([a-z-]*\): .*/    \1/p' Makefile
 
-.PHONY: live-full bench bench-quick bench-micro bench-live deps-build deps-demo deps-test unit-run unit-build stress-build fuzz-build fuzz-replay-build conf-test docs-test
+.PHONY: streams streams-full live-full bench bench-quick bench-micro bench-live deps-build deps-demo deps-test unit-run unit-build stress-build fuzz-build fuzz-replay-build conf-test docs-test
