@@ -505,12 +505,44 @@ static int check_paths(const char *const *urls, unsigned index, struct errtext *
 	return err;
 }
 
+/* The observation domain of an output, which is its number unless the URL says another. False where
+ * there is none. */
+static bool domain_of(const char *url, unsigned index, uint32_t *ret_domain, bool *ret_given)
+{
+	struct errtext nowhere = {.buf = NULL};
+	struct url_spec spec;
+	const bool has = url_parse(url, &nowhere, &spec) == 0 &&
+			 (spec.scheme->options & URL_HAS(URL_DOMAIN)) != 0;
+	*ret_given = has && (spec.given & URL_HAS(URL_DOMAIN)) != 0;
+	*ret_domain = has && *ret_given ? spec.domain : index + 1;
+	url_spec_fini(&spec);
+	return has;
+}
+
+/* Who gives one output a domain may hit another's default without knowing; the same domain given
+ * twice is meant. */
+static int check_domains(const char *const *urls, unsigned index, struct errtext *e)
+{
+	uint32_t domain, other;
+	bool given, other_given;
+	if (!domain_of(urls[index], index, &domain, &given))
+		return 0;
+	for (unsigned i = 0; i < index; i++)
+		if (domain_of(urls[i], i, &other, &other_given) && other == domain &&
+		    given != other_given)
+			return fail(e, ERR_USAGE,
+				    "its domain is %u, and so is that of output %u: give both a domain=",
+				    domain, i + 1);
+	return 0;
+}
+
 static int check_together(const char *const *urls, unsigned index, struct errtext *e)
 {
 	char *shown = secret_hide(urls[index]);
 	errtext_begin(e, "output \"%s\": ", shown != NULL ? shown : "");
 	free(shown);
-	return check_paths(urls, index, e);
+	int err = check_paths(urls, index, e);
+	return err != 0 ? err : check_domains(urls, index, e);
 }
 
 static int make_outputs(struct exporter *x, const char *const *urls, struct errtext *e)

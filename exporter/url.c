@@ -27,7 +27,7 @@
 #define DOMAIN	  URL_HAS(URL_DOMAIN)
 #define FILES	  URL_HAS(URL_ROTATE)
 #define UDP	  (URL_HAS(URL_MTU) | URL_HAS(URL_RATE) | URL_HAS(URL_QUEUE) | SOCKET)
-#define TEMPLATES URL_HAS(URL_TEMPLATE_REFRESH)
+#define TEMPLATES (URL_HAS(URL_TEMPLATE_REFRESH) | URL_HAS(URL_TEMPLATE_REFRESH_PACKETS))
 #define SOCKET	  (URL_HAS(URL_SOURCE) | URL_HAS(URL_DSCP))
 #define HELD	  (URL_HAS(URL_QUEUE) | URL_HAS(URL_RESEND) | URL_HAS(URL_CONNECT_WAIT) | SPOOL)
 #define SPOOL	  (URL_HAS(URL_SPOOL) | URL_HAS(URL_SPOOL_SIZE) | URL_HAS(URL_SPOOL_RATE))
@@ -182,6 +182,9 @@ static const struct option options[URL_OPTION_COUNT] = {
 	[URL_TEMPLATE_REFRESH] = {"template-refresh", VALUE_U32,
 				  offsetof(struct url_spec, template_refresh_s), 1, 86400,
 				  "seconds, 1 to 86400"},
+	[URL_TEMPLATE_REFRESH_PACKETS] = {"template-refresh-packets", VALUE_U32,
+					  MEMBER(template_refresh_packets), 0, UINT32_MAX,
+					  "messages, 0 for by time alone"},
 	[URL_MTU] = {"mtu", VALUE_U32, offsetof(struct url_spec, mtu), 128, 65535,
 		     "bytes of an IP packet, 128 to 65535"},
 	[URL_RATE] = {"rate", VALUE_U64, offsetof(struct url_spec, rate), 0, 1000000000,

@@ -18,6 +18,7 @@ enum url_option {
 	URL_SAMPLE,
 	URL_FIELDS,
 	URL_TEMPLATE_REFRESH,
+	URL_TEMPLATE_REFRESH_PACKETS,
 	URL_MTU,
 	URL_RATE,
 	URL_DOMAIN,
@@ -110,6 +111,7 @@ struct url_spec {
 	uint32_t sample;    /* one flow in so many; 1: every flow */
 	const char *fields; /* NULL: the default list */
 	uint32_t template_refresh_s;
+	uint32_t template_refresh_packets; /* messages; 0: by time alone */
 	uint32_t mtu;  /* bytes of an IP packet */
 	uint64_t rate; /* records a second, 0 unlimited */
 	uint32_t domain;

@@ -110,6 +110,28 @@ static void announce(struct templated *t, struct pkt_time now)
 		send_options(t, row, now);
 	flush(t, now);
 	t->refreshed_ns = now.ns;
+	t->refreshed_messages = t->totals.messages;
+}
+
+/* RFC 7011 §8.4: a collector that missed them must not wait for the clock alone. */
+static bool is_refresh_due_by_packets(const struct templated *t)
+{
+	const uint32_t limit = t->spec->template_refresh_packets;
+	return limit != 0 && t->totals.messages - t->refreshed_messages >= limit;
+}
+
+/* Room for a flow record; templates go before the message that it may have to begin. */
+static uint8_t *make_flow_room(struct templated *t, uint16_t set_id, size_t n, struct pkt_time now)
+{
+	if (!message_empty(&t->message)) {
+		uint8_t *p = message_room(&t->message, set_id, n, MESSAGE_FLOW);
+		if (p != NULL)
+			return p;
+		flush(t, now);
+	}
+	if (is_refresh_due_by_packets(t))
+		announce(t, now);
+	return message_room(&t->message, set_id, n, MESSAGE_FLOW);
 }
 
 static void send_totals(struct templated *t, struct pkt_time now)
@@ -169,7 +191,7 @@ static inline void put_record(struct templated *t, const struct flow_record *r,
 		fit_uptime(t, d, now);
 	uint8_t *p = message_more(&t->message, tp->id, plan->len);
 	if (p == NULL)
-		p = make_room(t, tp->id, plan->len, MESSAGE_FLOW, now);
+		p = make_flow_room(t, tp->id, plan->len, now);
 	plan_run(plan, r, uptime_boot_ms(&t->uptime), p);
 	departure_note(&t->departure, now);
 	if (t->message.records == 1)

@@ -39,6 +39,7 @@ struct templated {
 	uint32_t sequence;
 	struct departure departure;
 	int64_t refreshed_ns; /* clock at the last templates */
+	uint64_t refreshed_messages; /* messages sent by then */
 };
 
 static inline bool templated_v9(const struct templated *t)

@@ -333,6 +333,29 @@ Test(ipfix, templates_come_again_in_mid_stream)
 	sink_close(s, enc);
 }
 
+/* RFC 7011 §8.4: by time or by packets. At one instant only packets count. */
+Test(ipfix, templates_come_again_after_so_many_messages)
+{
+	open_ipfix("ipfix://h?mtu=512&template-refresh-packets=2", SAMPLING_NONE, 1);
+	begin(T0);
+	struct flow_record r = record_udp4();
+	for (unsigned i = 0; i < 200; i++)
+		give(&r, T0);
+	finish(T0);
+	unsigned in_a_row = 0, most = 0, announced = 0, records = 0;
+	for (unsigned i = 0; i < s->count; i++) {
+		const bool has_templates = word(i, 16) >> 16 == 2;
+		announced += has_templates;
+		in_a_row = s->message[i].records > 0 ? in_a_row + 1 : 0;
+		most = in_a_row > most ? in_a_row : most;
+		records += s->message[i].records;
+	}
+	cr_expect_eq(records, 200);
+	cr_expect_eq(most, 2);
+	cr_expect_geq(announced, 5);
+	sink_close(s, enc);
+}
+
 Test(ipfix, clock_set_back_sends_what_waits_and_templates)
 {
 	open_ipfix(SMALL, SAMPLING_NONE, 1);
