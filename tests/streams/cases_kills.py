@@ -95,7 +95,7 @@ def collectors_die_under_load_and_nothing_is_missing(bench):
             books = weir.stop()
         later = drain(bench, urls)
         place = places(path)
-        records.same_value((books["dropped"], len(place) // 2, books["records"]), (0, load.flows, load.flows), "packets lost, flows")
+        records.same_value((0, load.flows, load.flows), (books["dropped"], len(place) // 2, books["records"]), "packets lost, flows")
         for mortal, first, second in zip(mortals, books["outputs"][1:], later):
             name = mortal.transport.scheme
             rig.balance(name, first)
