@@ -7,7 +7,8 @@
 
 #include "wire.h"
 
-#define TAGS_MAX 8
+#define TAGS_MAX	   8
+#define LINKTYPE_ETHERNET 1
 
 enum {
 	MACS_SIZE = 12,
@@ -44,6 +45,13 @@ static unsigned take_ethernet(struct rd *r)
 		rd_skip(r, 2);
 	}
 	return 0;
+}
+
+/* Steps over the link header, where there is one; false when no IP header is behind it. */
+static bool find_ip(struct rd *r, unsigned linktype)
+{
+	unsigned type = linktype == LINKTYPE_ETHERNET ? take_ethernet(r) : ETH_P_IP;
+	return (type == ETH_P_IP || type == ETH_P_IPV6) && rd_left(r) > 0;
 }
 
 /* Steps over the header; returns the protocol, or -1 for a fragment and what is no header. */
@@ -120,8 +128,7 @@ bool super_begin(struct super *s, const struct raw_packet *whole, uint8_t *data,
 {
 	*s = (struct super){.whole = *whole, .size = size, .type = (uint8_t)type};
 	struct rd r = rd_init(data, whole->caplen);
-	unsigned ethertype = take_ethernet(&r);
-	if (size == 0 || (ethertype != ETH_P_IP && ethertype != ETH_P_IPV6) || rd_left(&r) == 0)
+	if (size == 0 || !find_ip(&r, whole->linktype))
 		return false;
 	s->ip = (uint32_t)(r.p - data);
 	s->whole.data = data;

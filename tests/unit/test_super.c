@@ -151,6 +151,34 @@ Test(super, tcp_over_ip6_keeps_its_extension_headers)
 	cr_assert_eq(decoded(&got[1]).tcp_flags, 0x18);
 }
 
+/* DLT_RAW: what a tun device or WireGuard hands over begins with the IP header. The addresses are such
+ * that a look for an ethertype behind two MAC addresses would find one. */
+Test(super, without_a_link_header_the_ip_header_is_the_first)
+{
+	struct wr w = wr_init(frame, sizeof(frame));
+	put_ip4(&w, 52 + 2500, 6, 0);
+	put_tcp(&w, 0x18);
+	memcpy(frame + 12, "\x08\x00\x45\x00", 4);
+	struct raw_packet whole = packet(&w, 52 + 2500), got[80];
+	whole.linktype = 101;
+	struct super s;
+	cr_assert(super_begin(&s, &whole, frame, SUPER_TCP4, MSS));
+	cr_assert_eq(take_all(&s, got), 3);
+	cr_assert_eq(decoded(&got[0]).octets, 52 + 1000);
+	cr_assert_eq(decoded(&got[2]).octets, 52 + 500);
+	cr_assert_eq(decoded(&got[2]).tcp_flags, 0x18);
+	cr_assert_eq(got[1].wirelen, 52 + 1000);
+
+	w = wr_init(frame, sizeof(frame));
+	put_ip6(&w, 32 + 1500, 6);
+	put_tcp(&w, 0x18);
+	whole = packet(&w, 40 + 32 + 1500);
+	whole.linktype = 101;
+	cr_assert(super_begin(&s, &whole, frame, SUPER_TCP6, MSS));
+	cr_assert_eq(take_all(&s, got), 2);
+	cr_assert_eq(decoded(&got[1]).octets, 40 + 32 + 500);
+}
+
 /* Linux puts a jumbo option into an IPv6 packet past 64 KiB, for itself alone; IPv4 has length 0. */
 Test(super, past_64_kib_there_is_no_length_and_the_kernels_own_header_goes)
 {
@@ -244,7 +272,8 @@ Test(super, any_cut_and_any_byte_is_survived)
 			memcpy(copy, frame, cut);
 			if (cut > 0)
 				copy[(value * 7) % cut] = (uint8_t)value;
-			struct raw_packet whole = {.data = copy, .caplen = cut, .wirelen = cut + 3000};
+			struct raw_packet whole = {.data = copy, .caplen = cut, .wirelen = cut + 3000,
+						   .linktype = value % 2 ? 1 : 101};
 			if (super_begin(&s, &whole, copy, SUPER_TCP6, MSS))
 				while (super_has_more(&s))
 					(void)super_next(&s, rooms[0]);
