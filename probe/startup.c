@@ -130,11 +130,17 @@ static bool wants_macs(const struct probe *p)
 	       exporter_wants(p->exporter, "destinationMacAddress");
 }
 
+static bool wants_egress(const struct probe *p)
+{
+	return inputs_know_egress(p) && exporter_wants(p->exporter, "egressInterface");
+}
+
 static uint64_t flows_per_worker(const struct probe *p, unsigned workers, bool keep_macs)
 {
 	const struct conf *c = p->conf;
 	bool macs = keep_macs || c->key_flags & KEY_MAC;
-	uint64_t flows = c->memory > 0 ? c->memory / flow_table_bytes_per_flow(macs) : c->flows;
+	uint64_t each = flow_table_bytes_per_flow(macs, wants_egress(p));
+	uint64_t flows = c->memory > 0 ? c->memory / each : c->flows;
 	uint64_t share = (flows + workers - 1) / workers;
 	return share < 64 ? 64 : share;
 }
@@ -157,7 +163,7 @@ static struct worker_conf worker_conf_of(struct probe *p, unsigned number, unsig
 		.specs_count = p->conf->reads.count,
 		.flows = flows_per_worker(p, workers, keep_macs),
 		.keep_macs = keep_macs,
-		.keep_egress = inputs_know_egress(p) && exporter_wants(p->exporter, "egressInterface"),
+		.keep_egress = wants_egress(p),
 		.secret = &p->secret,
 		.sample_secret = &p->sample_secret,
 		.own = p->own,

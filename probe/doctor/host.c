@@ -144,7 +144,7 @@ static uint64_t available_bytes(void)
 void check_memory(struct patient *p)
 {
 	enum { MIB = 1 << 20 };
-	const uint64_t each = flow_table_bytes_per_flow((p->conf->key_flags & KEY_MAC) != 0);
+	const uint64_t each = flow_table_bytes_per_flow((p->conf->key_flags & KEY_MAC) != 0, false);
 	const uint64_t flows = p->conf->memory > 0 ? p->conf->memory / each : p->conf->flows;
 	const uint64_t needed = flows * each, there = available_bytes();
 	char cure[CURE_MAX];

@@ -714,9 +714,10 @@ uint64_t flow_table_bytes(const struct flow_table *t)
 	       timer_wheel_bytes(&t->wheel);
 }
 
-uint64_t flow_table_bytes_per_flow(bool keep_macs)
+uint64_t flow_table_bytes_per_flow(bool keep_macs, bool keep_egress)
 {
 	return sizeof(struct entry) + sizeof(struct origin) + sizeof(struct rare) + (keep_macs ? 12 : 0) +
+	       (keep_egress ? FLOW_DIRS * sizeof(uint16_t) : 0) +
 	       (sizeof(struct bucket) + BUCKET_LOAD - 1) / BUCKET_LOAD +
 	       2 * (64 + TIMER_WHEEL_CHUNK - 1) / TIMER_WHEEL_CHUNK;
 }

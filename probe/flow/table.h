@@ -140,8 +140,8 @@ uint64_t flow_table_held_packets(const struct flow_table *table);
 /* Bytes reserved, all told. */
 uint64_t flow_table_bytes(const struct flow_table *table);
 
-/* Bytes that a table of so many flows reserves. */
-uint64_t flow_table_bytes_per_flow(bool keep_macs);
+/* Bytes that a table reserves for each flow, with what it is to keep. */
+uint64_t flow_table_bytes_per_flow(bool keep_macs, bool keep_egress);
 
 /* Do buckets, entries, free list and wheel agree? For tests; walks everything. */
 bool flow_table_is_consistent(const struct flow_table *table);

@@ -157,3 +157,27 @@ Test(table, sweep_waits_for_room_and_loses_nothing)
 	cr_expect_eq(b.records, 100);
 	cr_expect_eq(b.counters.v[COUNTER_RECORDS_LOST], 0);
 }
+
+/* --memory is divided by what a flow takes: about what the table takes, and what is kept beside the
+ * rest to the byte. */
+Test(table, a_flow_takes_the_memory_that_is_told)
+{
+	enum { FLOWS = 1 << 20 };
+	static const uint64_t beside[] = {0, 12, 2 * 2, 12 + 2 * 2}; /* MAC addresses, egress */
+	uint64_t least = 0;
+	for (unsigned keep = 0; keep < 4; keep++) {
+		struct flow_table_conf conf = bench_conf(&b);
+		conf.flows = FLOWS;
+		conf.keep_macs = keep & 1;
+		conf.keep_egress = keep & 2;
+		bench_fini(&b);
+		bench_open(&b, &conf);
+		const uint64_t told = flow_table_bytes_per_flow(keep & 1, keep & 2);
+		const uint64_t taken = flow_table_bytes(b.table);
+		least = keep == 0 ? taken : least;
+		cr_assert_eq(told, flow_table_bytes_per_flow(false, false) + beside[keep], "kept %u", keep);
+		cr_assert_eq((taken - least + FLOWS / 2) / FLOWS, beside[keep], "kept %u", keep);
+		cr_assert_leq(taken, told * FLOWS / 20 * 21, "kept %u: %lu bytes", keep, taken);
+		cr_assert_geq(taken, told * FLOWS / 20 * 19, "kept %u: %lu bytes", keep, taken);
+	}
+}
