@@ -137,7 +137,7 @@ static void say_merged(struct port *port)
 	log_warnx("capture",
 		  "super-packets of unknown make are counted as one packet each; "
 		  "try: ethtool -K %s gro off lro off",
-		  port->name);
+		  port->name[0] != '\0' ? port->name : "IFACE");
 }
 
 static void look_at(struct probe *p, struct port *port, bool quietly)

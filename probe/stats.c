@@ -153,6 +153,9 @@ static void print_input(const struct port *port)
 		(unsigned long long)s->drops[CAPTURE_DROP_RING],
 		(unsigned long long)s->drops[CAPTURE_DROP_KERNEL],
 		(unsigned long long)s->drops[CAPTURE_DROP_NIC]);
+	if (s->merged != 0)
+		fprintf(stderr, "  %llu super-packets are counted as one packet each\n",
+			(unsigned long long)s->merged);
 }
 
 static void print_text(const struct probe *p, const struct counters *c)
@@ -192,10 +195,10 @@ static void log_input(const struct port *port)
 {
 	const struct capture_stats *s = &port->stats;
 	log_info("books",
-		 "input=%s received=%llu filtered=%llu unsampled=%llu ring=%llu kernel=%llu nic=%llu "
-		 "interface_dropped=%llu",
+		 "input=%s received=%llu filtered=%llu unsampled=%llu merged=%llu ring=%llu "
+		 "kernel=%llu nic=%llu interface_dropped=%llu",
 		 port->spec, (unsigned long long)s->received, (unsigned long long)s->filtered,
-		 (unsigned long long)s->unsampled,
+		 (unsigned long long)s->unsampled, (unsigned long long)s->merged,
 		 (unsigned long long)s->drops[CAPTURE_DROP_RING],
 		 (unsigned long long)s->drops[CAPTURE_DROP_KERNEL],
 		 (unsigned long long)s->drops[CAPTURE_DROP_NIC],

@@ -54,6 +54,15 @@ bool iface_is_up(const char *name)
 	return ask(name, SIOCGIFFLAGS, &request) == 0 && request.ifr_flags & IFF_UP;
 }
 
+unsigned iface_mtu(unsigned index)
+{
+	char name[IF_NAMESIZE];
+	struct ifreq request;
+	if (if_indextoname(index, name) == NULL || ask(name, SIOCGIFMTU, &request) != 0)
+		return 0;
+	return request.ifr_mtu > 0 ? (unsigned)request.ifr_mtu : 0;
+}
+
 /* ---- sysfs ---------------------------------------------------------------------------------- */
 
 unsigned iface_queues(const char *name)

@@ -15,6 +15,9 @@ int iface_type(const char *name);
 /* Is it there and up? */
 bool iface_is_up(const char *name);
 
+/* The longest packet that it carries, link header aside; 0 when that is not known. */
+unsigned iface_mtu(unsigned index);
+
 /* Receive queues in use, at least 1. */
 unsigned iface_queues(const char *name);
 

@@ -4,12 +4,13 @@
  *
  * The kernel collects packets in one datagram until there are enough or 10 ms have gone by. It
  * numbers them by group, and the gaps are counted as dropped. A super-packet comes as it is,
- * without a word of its segments: turn off GRO at the ports where that matters. A handle belongs to
- * one thread.
+ * without a word of its segments: it is longer than its interface carries, and is counted as merged.
+ * A handle belongs to one thread.
  */
 #include <libmnl/libmnl.h>
 #include <libnetfilter_log/libnetfilter_log.h>
 #include <linux/netfilter/nfnetlink_log.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "backend.h"
 #include "err.h"
 #include "filter.h"
+#include "iface.h"
 #include "log.h"
 #include "nfsock.h"
 #include "spec.h"
@@ -33,7 +35,10 @@
 #define FINISH_NS	(3 * POLL_MS * NS_PER_MS)
 #define TABLE		"/proc/net/netfilter/nfnetlink_log"
 #define PACKET_TYPE	(NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET)
+#define USUAL_MTU	1500  /* shorter packets are asked nothing */
 #define ATTRIBUTES	64 /* more than any version of the library knows */
+
+enum { IP4_SIZE = 20, IP6_SIZE = 40 };
 
 struct nflog {
 	struct capture base;
@@ -50,6 +55,9 @@ struct nflog {
 	uint64_t received;
 	uint64_t filtered;
 	uint64_t missed; /* gaps in the numbers */
+	uint64_t merged; /* packets longer than their interface's MTU */
+	uint32_t mtu;	 /* of interface mtu_of, 0 unknown */
+	uint32_t mtu_of; /* 0 none yet */
 };
 
 /* ---- opening ------------------------------------------------------------------------------- */
@@ -163,6 +171,35 @@ static void note_number(struct nflog *nflog, uint32_t number)
 	nflog->next = number + 1;
 }
 
+/* By the IP header; what has outgrown its field is as long as can be. */
+static uint32_t ip_length(const struct raw_packet *pkt)
+{
+	const uint8_t *ip = pkt->data;
+	uint32_t length;
+	if (pkt->caplen >= IP4_SIZE && ip[0] >> 4 == 4) {
+		length = be16(ip + 2);
+		return length != 0 ? length : UINT32_MAX;
+	}
+	if (pkt->caplen < IP6_SIZE || ip[0] >> 4 != 6)
+		return 0;
+	length = be16(ip + 4);
+	return length == 0 && ip[6] == IPPROTO_HOPOPTS ? UINT32_MAX : IP6_SIZE + length;
+}
+
+/* No interface carries it as it is: it was joined of several, or will be cut. */
+static bool is_merged(struct nflog *nflog, const struct raw_packet *pkt)
+{
+	uint32_t length = ip_length(pkt);
+	uint32_t index = pkt->ingress != 0 ? pkt->ingress : pkt->egress;
+	if (length <= USUAL_MTU)
+		return false;
+	if (index != nflog->mtu_of) {
+		nflog->mtu_of = index;
+		nflog->mtu = iface_mtu(index);
+	}
+	return nflog->mtu != 0 && length > nflog->mtu;
+}
+
 /* False when there is no packet in the message. nflog_nlmsg_parse has looked at lengths. */
 static bool parse(struct nflog *nflog, const struct nlmsghdr *message, struct pkt_time now,
 		  struct raw_packet *pkt)
@@ -183,6 +220,7 @@ static bool parse(struct nflog *nflog, const struct nlmsghdr *message, struct pk
 	pkt->ingress = nfsock_u32(attr[NFULA_IFINDEX_INDEV]);
 	pkt->egress = nfsock_u32(attr[NFULA_IFINDEX_OUTDEV]);
 	pkt->linktype = nfsock_linktype(message, be16(&header->hw_protocol));
+	nflog->merged += pkt->linktype == LINKTYPE_RAW && is_merged(nflog, pkt);
 	return true;
 }
 
@@ -235,6 +273,7 @@ static void group_stats(struct capture *capture, struct capture_stats *ret_stats
 	*ret_stats = (struct capture_stats){
 		.received = nflog->received,
 		.filtered = nflog->filtered,
+		.merged = nflog->merged,
 		.drops = {[CAPTURE_DROP_RING] = nflog->missed},
 	};
 }

@@ -28,6 +28,7 @@
 #define DEFAULT_SNAPLEN 256
 #define MAX_SNAPLEN     262144
 #define RING_BYTES      (16 << 20)
+#define LINK_BYTES      64 /* more than a link header and two tags have */
 #define POLL_MS         10
 #define RETRY_NS        NS_PER_S
 #define FINISH_NS       (4 * POLL_MS * NS_PER_MS)
@@ -44,6 +45,8 @@ struct pcap_live {
 	struct chunks copies;
 	struct mono_time retry;  /* not to be opened again before */
 	uint64_t received;
+	uint64_t merged;         /* packets longer than the interface carries */
+	uint32_t longest;        /* frame that it does; UINT32_MAX unknown */
 	uint64_t drops[CAPTURE_DROP_COUNT]; /* by handles that are closed */
 	bool nowait;
 	int64_t finish_ns;       /* monotonic: when to stop reading; 0 before capture_finish */
@@ -145,6 +148,8 @@ static int live_attach(struct pcap_live *live, char *errbuf, unsigned errsize)
 	live->ns_per_tick = nano ? 1 : NS_PER_US;
 	live->blank.ingress = if_nametoindex(live->name);
 	live->blank.linktype = linktype_from_dlt(pcap_datalink(pcap));
+	unsigned mtu = iface_mtu(live->blank.ingress);
+	live->longest = mtu != 0 ? mtu + LINK_BYTES : UINT32_MAX;
 	live->pcap = pcap;
 	return 0;
 }
@@ -239,6 +244,7 @@ static void on_packet(u_char *user, const struct pcap_pkthdr *header, const u_ch
 	pkt->data = chunks_copy(&live->copies, data, caplen);
 	pkt->caplen = pkt->data != NULL ? caplen : 0;
 	pkt->wirelen = header->len > caplen ? header->len : caplen;
+	live->merged += header->len > live->longest;
 	int64_t ns = header->ts.tv_sec * NS_PER_S + header->ts.tv_usec * live->ns_per_tick;
 	pkt->time.ns = ns > 0 ? ns : 0;
 	live->n++;
@@ -303,6 +309,7 @@ static void live_stats(struct capture *capture, struct capture_stats *ret_stats)
 	const struct pcap_live *live = (const struct pcap_live *)capture;
 	*ret_stats = (struct capture_stats){
 		.received = live->received,
+		.merged = live->merged,
 		.gone = live->pcap == NULL,
 	};
 	memcpy(ret_stats->drops, live->drops, sizeof(live->drops));

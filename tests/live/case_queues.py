@@ -298,6 +298,27 @@ def queue_counts_segments(folder):
               (sent, books["record_octets"]))
 
 
+def unknown_segments_are_said(make, spec, offloads):
+    """Super-packets that cannot be taken apart count as one, and that is counted and said; others are not."""
+    def case(folder):
+        needs(spec.split(":")[0])
+        with Gateway(offloads=offloads) as gate:
+            make(gate)
+            gate.serve("http", B, "8080")
+            with probe.Weir(gate.g, spec, (), folder) as weir:
+                gate.fetch(B, 8 << 20)
+                time.sleep(1)  # ports are looked at twice a second
+                segments = gate.mib("Tcp", "OutSegs") + gate.mib("Tcp", "RetransSegs")
+                weir.wait_observed(1)
+                _, books = weir.stop()
+            merged, said = books["inputs"][0]["merged"], weir.log().count("counted as one packet each")
+            lab.check(books["metered"] < segments if offloads else books["metered"] == segments,
+                      "TCP sent %d segments, weir metered %d" % (segments, books["metered"]))
+            lab.check((merged > 0) == offloads and said == int(offloads), "merged %d, said %d times: %s" %
+                      (merged, said, weir.log()))
+    return case
+
+
 def balanced_queues(folder):
     """Workers that share a range of queues: every biflow is whole."""
     needs("nfqueue")
@@ -341,6 +362,10 @@ def cases(_):
     both = [("gateway_interfaces[nfqueue]", gateway_knows_both_interfaces(
                 "nfqueue:9", ("NFQUEUE", "--queue-num", "9", "--queue-bypass"))),
             ("gateway_interfaces[nflog]", gateway_knows_both_interfaces("nflog:9", ("NFLOG", "--nflog-group", "9")))]
+    log = lambda gate: gate.forward("NFLOG", "--nflog-group", "9")
+    both += [("unknown_segments_are_said[%s,%s]" % (spec.split(":")[0], "joined" if offloads else "single"),
+              unknown_segments_are_said(make, spec, offloads))
+             for spec, make in (("nflog:9", log), ("pcap:g2", lambda _: None)) for offloads in (True, False)]
     plain = [xdp_leaves_the_host_its_ports, xdp_leaves_others_alone, xdp_takes_all_queues, xdp_filters,
              xdp_says_what_is_wrong, queue_starts_and_stops_unnoticed, queue_fails_open, log_counts_what_it_lost,
              queue_counts_segments, balanced_queues, netfilter_says_what_is_wrong]
