@@ -11,6 +11,7 @@
 
 #include "backend.h"
 #include "err.h"
+#include "iface.h"
 #include "log.h"
 
 const struct capture_ops *const capture_backends[] = {
@@ -84,7 +85,7 @@ static const struct capture_ops *find_live(const char *spec, char *errbuf, unsig
 		return NULL;
 	}
 	const struct capture_ops *row = live_row(spec);
-	if (row == &capture_pcap_live_ops && named_row(spec) == NULL)
+	if (row == &capture_pcap_live_ops && named_row(spec) == NULL && iface_type(spec) >= 0)
 		log_info("capture", "no Ethernet port, read through libpcap: interface=%s", spec);
 	return row;
 }

@@ -17,6 +17,7 @@
 #define PORT_BATCH 64
 #define HOLD_NS	   (15 * NS_PER_MS)
 #define POLL_MS	   10
+#define SPEC_SIZE  256
 
 /* A port and what it has shown. */
 struct port {
@@ -72,15 +73,31 @@ static int open_port(struct joined *j, const struct capture_conf *conf, const ch
 	return 0;
 }
 
+/* Is it one of those that are open? Its packets would come twice. */
+static bool is_named_before(const struct joined *j, const char *joined_spec, const char *spec)
+{
+	char other[SPEC_SIZE];
+	for (unsigned i = 0; i < j->count; i++)
+		if (capture_spec_part(joined_spec, i, other, sizeof(other)) &&
+		    strcmp(other, spec) == 0)
+			return true;
+	return false;
+}
+
 static int open_ports(struct joined *j, const struct capture_conf *conf, char *errbuf,
 		      unsigned errsize)
 {
-	char spec[256];
+	char spec[SPEC_SIZE];
 	int err = 0;
 	while (err == 0 && capture_spec_part(conf->spec, j->count, spec, sizeof(spec))) {
 		if (j->count == CAPTURE_PARTS_MAX) {
-			snprintf(errbuf, errsize, "%s: more than %u ports; join fewer", conf->spec,
+			snprintf(errbuf, errsize, "%s: more than %d ports; join fewer", conf->spec,
 				 CAPTURE_PARTS_MAX);
+			return ERR_USAGE;
+		}
+		if (is_named_before(j, conf->spec, spec)) {
+			snprintf(errbuf, errsize, "%s: names %s twice; name each once", conf->spec,
+				 spec);
 			return ERR_USAGE;
 		}
 		err = open_port(j, conf, spec, errbuf, errsize);

@@ -289,6 +289,11 @@ static int ring_init(struct ring *r, const struct capture_conf *conf, char *errb
 	r->worker = conf->worker;
 	r->nowait = conf->nowait;
 	r->blank.iface = conf->iface;
+	if (strchr(conf->spec, ',') != NULL) {
+		snprintf(errbuf, errsize, "%s: ring: has no options; try %.*s", conf->spec,
+			 (int)strcspn(conf->spec, ","), conf->spec);
+		return ERR_USAGE;
+	}
 	if (!capture_spec_interface(conf->spec, r->name, sizeof(r->name))) {
 		snprintf(errbuf, errsize, "%s: names no interface; try ring:eth0", conf->spec);
 		return ERR_USAGE;

@@ -4,6 +4,7 @@ import os
 import signal
 
 import captures
+import case_queues
 import frame
 import inputs
 import lab
@@ -115,6 +116,15 @@ def pinned(row, _):
               "threads may run on %s" % allowed)
 
 
+def says_what_is_wrong(_):
+    """What cannot be meant: one line and the cure."""
+    with inputs.PortRig() as rig:
+        for spec, words in (("ring:", ("no interface", "ring:eth0")), ("ring:p1,force", ("no options", "try ring:p1")),
+                            ("p1+", ("no two interfaces",)), ("p1+p1", ("p1 twice",)),
+                            ("ring:p1+lo+p1", ("ring:p1 twice",))):
+            case_queues.refused(rig.rx, spec, 2, *words)
+
+
 def cases(_):
     found = []
     for row in inputs.INPUTS:
@@ -123,6 +133,7 @@ def cases(_):
             every = [filters, sampled, jumbo]
         if row.name == "ring":
             every += [losses, pinned]
+            found += [("ring_says_what_is_wrong", says_what_is_wrong)]
         if row.joins and row.rig == "port":  # XDP gives no time: packets have that of being looked at
             every += [in_order]
         found += [("%s[%s]" % (function.__name__, row.name), functools.partial(function, row)) for function in every]
