@@ -17,6 +17,7 @@ AWAY_S = (0.0, 0.5)
 LATE_S = 30           # until a collector is found again: the longest pause, once
 BYTES = (1, 60_000)
 EARLY = 0.12          # of the lives are short
+PARTITIONS = 32       # the mock keeps 5 MB of each
 KAFKA_AWAY_S = (0.1, 2.6)  # after 2 s without a broker a session is given up
 
 
@@ -111,7 +112,7 @@ class MortalKafka(threading.Thread):
     def __init__(self, bench, deaths, seed):
         super().__init__(daemon=True)
         self.deaths, self.error, self._halted = deaths, None, threading.Event()
-        self._random, self._context = random.Random("kafka %s" % seed), kafka.broker(bench, 4)
+        self._random, self._context = random.Random("kafka %s" % seed), kafka.broker(bench, PARTITIONS)
         self._broker = self._context.__enter__()
         self._broker.tell("down")  # like the others, it is there when the thread runs
 
