@@ -139,7 +139,7 @@ class Paced(threading.Thread):
     def __init__(self, name, mtu, folder):
         super().__init__(daemon=True)
         self.name_of, self.mtu, self.folder = name, mtu, folder
-        self.got, self.error = None, None
+        self.got, self.error, self.judged = None, None, False
         self.rig = inputs.PortRig(mtu)
 
     def run(self):
@@ -151,6 +151,12 @@ class Paced(threading.Thread):
             self.error = error
 
     def case(self, folder):
+        if self.judged:  # once more
+            fresh = Paced(self.name_of, self.mtu, self.folder)
+            fresh.start()
+            fresh.case(folder)
+            return
+        self.judged = True
         self.join()
         self.rig.lab.close()
         if self.error is not None:

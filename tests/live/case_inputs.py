@@ -85,7 +85,7 @@ START_S, IDLE_SHARE = 0.2, 0.01
 def starts_big(row, _):
     """A table of 2 M flows: watched at once, its memory comes by itself, and then there is rest. Best of three, since
     somebody else may be using the machine."""
-    took = []
+    took, shares = [], []
     with inputs.PortRig() as rig:
         for _attempt in range(3):
             before = time.monotonic()
@@ -96,13 +96,14 @@ def starts_big(row, _):
                 while resident_bytes(pid) < 2000000 * 145 and time.monotonic() < end:
                     time.sleep(0.1)
                 lab.check(resident_bytes(pid) >= 2000000 * 145, "%d bytes resident" % resident_bytes(pid))
+                time.sleep(0.2)
                 used = cpu_seconds(pid)
                 time.sleep(2)
-                share = (cpu_seconds(pid) - used) / 2
-            if min(took) <= START_S:
+                shares.append((cpu_seconds(pid) - used) / 2)
+            if min(took) <= START_S and min(shares) <= IDLE_SHARE:
                 break
     lab.check(min(took) <= START_S, "watched after %s s" % took)
-    lab.check(share <= IDLE_SHARE, "%.2f %% of a core when idle" % (100 * share))
+    lab.check(min(shares) <= IDLE_SHARE, "idle, it takes %s of a core" % shares)
 
 
 def cases(full):

@@ -47,6 +47,7 @@ class Tally:
         self.verbose = verbose
         self.passed = self.failed = 0
         self.skipped = {}
+        self.again = []
         self.lock = threading.Lock()
 
     def case(self, name, function, folder):
@@ -59,20 +60,33 @@ class Tally:
                 self.skipped.setdefault(str(why), []).append(name)
             return
         except (lab.Failed, subprocess.SubprocessError, OSError) as why:
-            self.fail(name, "%s: %s" % (type(why).__name__, why) if not isinstance(why, lab.Failed) else str(why))
+            self.fail(name, function,
+                      "%s: %s" % (type(why).__name__, why) if not isinstance(why, lab.Failed) else str(why))
             return
         except Exception:
-            self.fail(name, traceback.format_exc(limit=-4))
+            self.fail(name, function, traceback.format_exc(limit=-4))
             return
         with self.lock:
             self.passed += 1
         if self.verbose:
             print("ok   %s (%.1f s)" % (name, time.monotonic() - start), flush=True)
 
-    def fail(self, name, text):
+    def fail(self, name, function, text):
+        """A case that fails in company is tried once more alone: others' load may have held up what had to be in time.
+        It is said, so that what often needs it is seen."""
         with self.lock:
-            self.failed += 1
-        print("FAIL %s\n     %s" % (name, text.replace("\n", "\n     ")), flush=True)
+            alone = self.again is None
+            if alone:
+                self.failed += 1
+            else:
+                self.again.append((name, function))
+        print("%s %s\n     %s" % ("FAIL" if alone else "ONCE MORE", name, text.replace("\n", "\n     ")[:2000]),
+              flush=True)
+
+    def try_again(self, folder):
+        again, self.again = self.again, None
+        for name, function in again:
+            self.case(name, function, folder)
 
     def close(self):
         skipped = 0
@@ -112,6 +126,7 @@ def run_all(options, tally, folder):
                      case_queues.cases(options.full), case_ring.cases(options.full), case_doctor.cases(options.full),
                      case_names.cases(options.full))
         one_by_one(waiting)
+        tally.try_again(folder)
     finally:
         for close in closers:
             close()
