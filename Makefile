@@ -186,7 +186,8 @@ live: weir
 live-full: weir
 	$(Q)tests/live/run.py --full
 
-hostile: san
+hostile: deps-test
+	$(Q)$(MAKE) --no-print-directory VARIANT=san build/san/weir
 	$(Q)tests/hostile/run.py build/san/weir
 
 layers:
