@@ -48,7 +48,6 @@ struct worker {
 	bool short_cut;          /* plain packets have one: the key asks for nothing special */
 	bool looks_into_udp;     /* UDP may be a wrapper */
 	bool samples;            /* the sampler has something to decide */
-	bool judges;             /* so, or there are streams of our own */
 	uint8_t iface_mask;      /* 0 where the interface is not in the key */
 	uint64_t key_rest;       /* what all keys of a batch have in common */
 	uint64_t batches;
@@ -420,19 +419,19 @@ admit_ip(const struct worker *w, const struct plain_link *link, bool ip6, struct
 	struct plain_ends ends;
 	if (!plain_is_ip(link, ip6))
 		return PLAIN_NOT;
+	/* the addresses of a wrapper do not tell whose it is */
+	if (__builtin_expect(w->looks_into_udp, 0) &&
+	    link->ip[ip6 ? IP6_NEXT : IP4_PROTO] != IP_PROTO_TCP)
+		return PLAIN_NOT;
 	/* before anything else is read of a packet that is another worker's */
 	if (w->shares && !is_mine(w, ip6 ? key_share6(link->ip + IP6_SRC, link->ip + IP6_DST, secret)
 					 : key_share4(link->ip + IP4_SRC, link->ip + IP4_DST, secret)))
 		return PLAIN_OTHERS;
 	plain_fill_ip(link, ip6, &ends, &in->sum);
-	if (__builtin_expect(w->judges, 0)) {
-		if (w->looks_into_udp && ends.ip_proto != IP_PROTO_TCP)
-			return PLAIN_NOT;
-		if (w->conf.own != NULL && own_is_marked(w->conf.own, ends.ip_proto,
-							 (uint16_t)(ends.ports >> 16),
-							 (uint16_t)ends.ports))
-			return PLAIN_NOT;
-	}
+	if (__builtin_expect(w->conf.own != NULL, 0) &&
+	    own_is_marked(w->conf.own, ends.ip_proto, (uint16_t)(ends.ports >> 16),
+			  (uint16_t)ends.ports))
+		return PLAIN_NOT;
 	const uint64_t hash = ip6 ? key_plain6(&ends, w->key_rest, secret, &in->key, &in->side)
 				  : key_plain4(&ends, w->key_rest, secret, &in->key, &in->side);
 	flow_index_place(&w->index, hash, in);
@@ -778,7 +777,6 @@ static void choose_ways(struct worker *w)
 	w->short_cut = c->key_flags & KEY_PORTS && !(c->key_flags & (KEY_VLAN | KEY_MAC)) &&
 		       c->sample.mode != SAMPLING_FLOW && c->dedup_ns == 0;
 	w->looks_into_udp = c->decap_flags != 0;
-	w->judges = w->looks_into_udp || w->conf.own != NULL;
 	w->iface_mask = c->key_flags & KEY_INTERFACE ? UINT8_MAX : 0;
 }
 
