@@ -37,7 +37,7 @@ def taken(port):
 @contextlib.contextmanager
 def collector(bench, port, argv, **popen):
     path = bench.new_dir() + "/out"
-    with open(path, "wb") as out, bench.child(argv, stdout=out, **popen) as process:
+    with open(path, "wb") as out, bench.child(argv, **{"stdout": out, **popen}) as process:
         tools.wait_for("%s on port %d" % (argv[0], port), lambda: taken(port))
         yield process, path
 
@@ -47,28 +47,61 @@ def read(path):
         return file.read()
 
 
-@each(*[(pcap, biflow) for pcap in CAPTURES for biflow in ("yes", "no")])
-def libfixbuf_collects_over_tcp(bench, pcap, biflow):
+@contextlib.contextmanager
+def libfixbuf(bench):
+    """libfixbuf's collector of one TCP session; yields its port, and a function that gives the flow records at its end."""
     tools.fixread(bench, "--model")  # builds it
     port = tools.free_port()
     with collector(bench, port, [bench.dir + "/fixread", "--listen", str(port)]) as (process, path):
+        def result():
+            records.same_value(process.wait(10), 0, "exit of fixread")
+            return [fixbuf_record(r["fields"]) for r in tools.json_lines(read(path).decode()) if not r["scope"]]
+        yield port, result
+
+
+def expect_flows(found, biflow, flows):
+    records.same_elements([records.ipfix_biflow(r) for r in found] if biflow == "yes" else records.one_way(found), flows)
+
+
+@each(*[(pcap, biflow) for pcap in CAPTURES for biflow in ("yes", "no")])
+def libfixbuf_collects_over_tcp(bench, pcap, biflow):
+    with libfixbuf(bench) as (port, result):
         found, books = export(bench, pcap, "ipfix+tcp://%s:%d?biflow=%s" % (tools.LOOPBACK, port, biflow))
-        records.same_value(process.wait(10), 0, "exit of fixread")
+        flows = result()
     expect_delivered(books)
-    flows = [fixbuf_record(r["fields"]) for r in tools.json_lines(read(path).decode()) if not r["scope"]]
-    wanted = [records.ipfix_biflow(r) for r in found] if biflow == "yes" else records.one_way(found)
-    records.same_elements(wanted, flows)
+    expect_flows(found, biflow, flows)
+
+
+@contextlib.contextmanager
+def s_server(bench, *options, **popen):
+    """OpenSSL's server, which asks for a certificate that its authority signed; yields its process, the weir URL to it and
+    the path of what it decrypts, unless that goes elsewhere (stdout=)."""
+    keys, port = dtls.keys(bench), tools.free_port()
+    argv = ["openssl", "s_server", *options, "-quiet", "-accept", "%s:%d" % (tools.LOOPBACK, port), "-cert", keys.server.cert,
+            "-key", keys.server.key, "-CAfile", keys.server.ca, "-Verify", "1", "-verify_return_error"]
+    url = "ipfix+tls://%s:%d?ca=%s&cert=%s&key=%s" % (tools.LOOPBACK, port, keys.client.ca, keys.client.cert, keys.client.key)
+    with collector(bench, port, argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, **popen) as (process, path):
+        yield process, url, path
+
+
+@each(*[(pcap, version, biflow) for pcap in CAPTURES for version, biflow in (("-tls1_2", "no"), ("-tls1_3", "yes"))])
+def libfixbuf_collects_over_tls(bench, pcap, version, biflow):
+    """What s_server decrypts goes straight into the TCP session of libfixbuf's collector: its standard output is that socket."""
+    with libfixbuf(bench) as (port, result):
+        with socket.create_connection((tools.LOOPBACK, port)) as plain:
+            with s_server(bench, version, "-naccept", "1", stdout=plain) as (process, url, _):
+                plain.close()
+                found, books = export(bench, pcap, url + "&biflow=" + biflow)
+                process.wait(10)
+        flows = result()
+    expect_delivered(books)
+    expect_flows(found, biflow, flows)
 
 
 @each("-tls1_2", "-tls1_3")
 def s_server_takes_ipfix_over_tls(bench, version):
     """Both know each other; what s_server decrypts passes the checker, and libfixbuf reads it as a file."""
-    keys, port = dtls.keys(bench), tools.free_port()
-    argv = ["openssl", "s_server", version, "-quiet", "-naccept", "1", "-accept", "%s:%d" % (tools.LOOPBACK, port),
-            "-cert", keys.server.cert, "-key", keys.server.key, "-CAfile", keys.server.ca, "-Verify", "1", "-verify_return_error"]
-    with collector(bench, port, argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as (process, path):
-        url = "ipfix+tls://%s:%d?ca=%s&cert=%s&key=%s" % (
-            tools.LOOPBACK, port, keys.client.ca, keys.client.cert, keys.client.key)
+    with s_server(bench, version, "-naccept", "1") as (process, url, path):
         found, books = export(bench, CAPTURES[0], url)
         process.wait(10)
     expect_delivered(books)
@@ -91,13 +124,10 @@ def check_stream(messages):
 
 @case
 def a_stranger_gets_nothing_from_s_server(bench):
-    keys, port = dtls.keys(bench), tools.free_port()
-    argv = ["openssl", "s_server", "-quiet", "-accept", "%s:%d" % (tools.LOOPBACK, port), "-cert", keys.server.cert,
-            "-key", keys.server.key, "-CAfile", keys.server.ca, "-Verify", "1", "-verify_return_error"]
-    with collector(bench, port, argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as (_, path):
-        url = "ipfix+tls://%s:%d?connect-wait=0&ca=%s&cert=%s&key=%s" % (
-            tools.LOOPBACK, port, keys.client.ca, keys.stranger.cert, keys.stranger.key)
-        _, books = export(bench, CAPTURES[0], url, expect=1)
+    own, stranger = dtls.keys(bench).client, dtls.keys(bench).stranger
+    with s_server(bench) as (_, url, path):
+        _, books = export(bench, CAPTURES[0], url.replace(own.cert, stranger.cert).replace(own.key, stranger.key) +
+                          "&connect-wait=0", expect=1)
     records.same_value((books["records"], read(path)), (0, b""), "delivered")
 
 
