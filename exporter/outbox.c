@@ -123,6 +123,7 @@ void outbox_show(struct outbox *o, struct pkt_time now)
 	stat_set(&c->queued, record_log_unsent(o->log));
 	stat_set(&c->unconfirmed, record_log_sent(o->log));
 	stat_set(&c->spooled, o->disk.depth);
+	stat_set(&c->spooled_bytes, o->disk.depth_bytes);
 	stat_set(&c->lag_ns, (uint64_t)lag_ns(o, now));
 #ifdef WEIR_DEBUG
 	assert(is_balanced(o));

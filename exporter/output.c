@@ -373,6 +373,7 @@ void output_stats_get(const struct output *o, struct output_stats *ret_stats)
 		.queued = stat_get(&c->queued),
 		.unconfirmed = stat_get(&c->unconfirmed),
 		.spooled = stat_get(&c->spooled),
+		.spooled_bytes = stat_get(&c->spooled_bytes),
 		.recovered = stat_get(&c->recovered),
 		.lag_ns = (int64_t)stat_get(&c->lag_ns),
 		.connected =

@@ -46,6 +46,7 @@ struct output_counters {
 	stat_t queued;	    /* in memory, not sent */
 	stat_t unconfirmed; /* sent, the window of resend= */
 	stat_t spooled;	    /* on disk */
+	stat_t spooled_bytes;
 	stat_t recovered;   /* what an earlier run left on disk, counted into `in` */
 	stat_t lag_ns;	    /* age of the oldest record that was not sent */
 	_Atomic bool up;

@@ -69,6 +69,7 @@ struct output_stats {
 	uint64_t queued;         /* held in memory, not sent */
 	uint64_t unconfirmed;    /* sent, held until it is sure that they arrived (resend=) */
 	uint64_t spooled;        /* held on disk */
+	uint64_t spooled_bytes;  /* what the files of the spool take, those sent already included */
 	uint64_t recovered;      /* found on disk at the start */
 	int64_t lag_ns;          /* age of the oldest record that was not sent; 0: none waits */
 	bool connected;          /* a session is open; always true of outputs without one */

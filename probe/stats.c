@@ -50,6 +50,7 @@ static void json_output(struct json *j, const struct output_stats *s)
 	json_uint(j, "queued", s->queued);
 	json_uint(j, "unconfirmed", s->unconfirmed);
 	json_uint(j, "spooled", s->spooled);
+	json_uint(j, "spooled_bytes", s->spooled_bytes);
 	json_double(j, "lag_seconds", (double)s->lag_ns / 1e9);
 	json_uint(j, "reconnects", s->reconnects);
 	json_bool(j, "connected", s->connected);
@@ -121,21 +122,34 @@ static void print_counter(const struct counters *c, unsigned id)
 			print_row(c, i, 1);
 }
 
+/* What is not zero, beyond what every output has. */
 static void print_output(const struct probe *p, unsigned index)
 {
 	struct output_stats s;
 	exporter_output_stats(p->exporter, index, &s);
-	fprintf(stderr, "output %s: %llu records, %llu messages, %llu bytes, %llu dropped", s.url,
-		(unsigned long long)s.records, (unsigned long long)s.messages,
-		(unsigned long long)s.bytes, (unsigned long long)s.records_dropped);
-	if (s.unsampled != 0)
-		fprintf(stderr, ", %llu not sampled", (unsigned long long)s.unsampled);
-	if (s.filtered != 0)
-		fprintf(stderr, ", %llu filtered out", (unsigned long long)s.filtered);
-	if (s.spooled != 0)
-		fprintf(stderr, ", %llu in the spool", (unsigned long long)s.spooled);
-	if (s.reconnects != 0)
-		fprintf(stderr, ", %llu reconnects", (unsigned long long)s.reconnects);
+	const struct {
+		uint64_t value;
+		const char *text;
+	} some[] = {
+		{s.unsampled, "not sampled"},
+		{s.filtered, "filtered out"},
+		{s.recovered, "found in the spool"},
+		{s.queued, "queued"},
+		{s.unconfirmed, "not confirmed"},
+		{s.spooled, "in the spool"},
+		{s.spooled_bytes, "bytes of spool"},
+		{s.reconnects, "reconnects"},
+	};
+	fprintf(stderr, "output %s: %llu in, %llu records, %llu messages, %llu bytes, %llu dropped",
+		s.url, (unsigned long long)s.records_in, (unsigned long long)s.records,
+		(unsigned long long)s.messages, (unsigned long long)s.bytes,
+		(unsigned long long)s.records_dropped);
+	for (unsigned i = 0; i < sizeof(some) / sizeof(some[0]); i++)
+		if (some[i].value != 0)
+			fprintf(stderr, ", %llu %s", (unsigned long long)some[i].value,
+				some[i].text);
+	if (s.lag_ns != 0)
+		fprintf(stderr, ", %.1f s behind", (double)s.lag_ns / 1e9);
 	fputc('\n', stderr);
 	for (unsigned i = 0; i < sizeof(s.dropped) / sizeof(s.dropped[0]); i++)
 		if (s.dropped[i].reason != NULL)
@@ -205,6 +219,22 @@ static void log_input(const struct port *port)
 		 (unsigned long long)port->interface_dropped);
 }
 
+static void log_output(const struct probe *p, unsigned index)
+{
+	struct output_stats s;
+	exporter_output_stats(p->exporter, index, &s);
+	log_info("books",
+		 "output=%s in=%llu records=%llu messages=%llu bytes=%llu dropped=%llu queued=%llu "
+		 "unconfirmed=%llu spooled=%llu spooled_bytes=%llu reconnects=%llu lag_s=%.3f "
+		 "connected=%s",
+		 s.url, (unsigned long long)s.records_in, (unsigned long long)s.records,
+		 (unsigned long long)s.messages, (unsigned long long)s.bytes,
+		 (unsigned long long)s.records_dropped, (unsigned long long)s.queued,
+		 (unsigned long long)s.unconfirmed, (unsigned long long)s.spooled,
+		 (unsigned long long)s.spooled_bytes, (unsigned long long)s.reconnects,
+		 (double)s.lag_ns / 1e9, s.connected ? "yes" : "no");
+}
+
 void stats_log(const struct probe *p)
 {
 	struct counters c;
@@ -221,4 +251,6 @@ void stats_log(const struct probe *p)
 		 (unsigned long long)held, (unsigned long long)v[COUNTER_RECORDS]);
 	for (unsigned i = 0; i < p->ports_count; i++)
 		log_input(&p->ports[i]);
+	for (unsigned i = 0; i < exporter_outputs(p->exporter); i++)
+		log_output(p, i);
 }

@@ -60,6 +60,7 @@ enum {
 struct slot {
 	size_t len;
 	unsigned records;
+	int64_t since_ns; /* monotonic: when it was complete */
 };
 
 struct udp {
@@ -301,13 +302,15 @@ static void set_timer(struct udp *u, int64_t ns)
 		u->timer_set = true;
 }
 
-/* How long what waits will take at this pace. */
-static void show_lag(struct udp *u)
+static int64_t age_of_oldest(const struct udp *u)
 {
-	struct output_counters *c = u->base.counters;
+	return waiting(u) != 0 ? mono_now().ns - u->slot[u->head % u->slots].since_ns : 0;
+}
+
+/* Says once how long what waits will take at this pace, if that is long. */
+static void say_lag(struct udp *u)
+{
 	const int64_t lag_ns = (int64_t)u->records * u->record_ns_x1024 / 1024;
-	atomic_store_explicit(&c->queued, u->records, memory_order_relaxed);
-	atomic_store_explicit(&c->lag_ns, (uint64_t)lag_ns, memory_order_relaxed);
 	if (u->records == 0)
 		u->said_lag = false;
 	if (lag_ns < LAG_NS || u->replay || u->said_lag)
@@ -316,6 +319,14 @@ static void show_lag(struct udp *u)
 	log_info("output", "%s:%s: records wait for the pace, lag_s=%.1f records=%llu rate=%llu",
 		 u->spec->host, u->spec->port, (double)lag_ns / NS_PER_S,
 		 (unsigned long long)u->records, (unsigned long long)u->spec->rate);
+}
+
+static void show_lag(struct udp *u)
+{
+	struct output_counters *c = u->base.counters;
+	atomic_store_explicit(&c->queued, u->records, memory_order_relaxed);
+	atomic_store_explicit(&c->lag_ns, (uint64_t)age_of_oldest(u), memory_order_relaxed);
+	say_lag(u);
 }
 
 static void pump_on(struct udp *u)
@@ -393,7 +404,8 @@ static void udp_commit(struct transport *t, size_t n, unsigned records)
 		stat_add(&t->counters->dropped[u->fd < 0 ? DROP_AWAY : DROP_PACE], records);
 		return;
 	}
-	u->slot[u->tail++ % u->slots] = (struct slot){.len = n, .records = records};
+	u->slot[u->tail++ % u->slots] =
+		(struct slot){.len = n, .records = records, .since_ns = mono_now().ns};
 	u->records += records;
 	if (waiting(u) < u->batch)
 		return;

@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -203,6 +204,74 @@ def a_live_stop_exports_all_that_is_held(_):
 @case
 def a_burst_of_expiries_is_not_lost(_):
     live_flood(["--idle-timeout", "3"], 30000, 4.5)
+
+
+BOOKS = {"url", "records_in", "recovered", "records", "unsampled", "filtered", "messages", "bytes", "records_dropped",
+         "dropped_by_reason", "queued", "unconfirmed", "spooled", "spooled_bytes", "lag_seconds", "reconnects", "connected"}
+HELD = ("queued", "unconfirmed", "spooled")
+
+
+def closed_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def size_of(folder, ending=""):
+    return sum(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder) if name.endswith(ending))
+
+
+@case
+def every_output_keeps_all_of_its_books(folder):
+    """A file, a collector over UDP, and two that are not there, one of them with a spool; judged by what is on disk."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind(("127.0.0.1", 0))
+        sink.settimeout(0.2)
+        args = ["-r", DEMO, "--idle-timeout", "0.01", "-o", "json:%s/all" % folder,
+                "-o", "ipfix://127.0.0.1:%d" % sink.getsockname()[1],
+                "-o", "json+tcp://127.0.0.1:%d?connect-wait=0" % closed_port(),
+                "-o", "json+tcp://127.0.0.1:%d?connect-wait=0&spool=%s/spool" % (closed_port(), folder)]
+        with started(args + ["--stats", "json"]) as process:
+            code, stderr = ended(process)
+        datagrams = []
+        with contextlib.suppress(TimeoutError):
+            while True:
+                datagrams.append(len(sink.recv(65536)))
+    check(code == 1, "exit %d: %s" % (code, stderr))
+    file, udp, away, spooling = outputs = books_of(stderr)["outputs"]
+    lines = len(json_lines(folder + "/all"))
+    for output in outputs:
+        check(set(output) == BOOKS, "%s has %s" % (output["url"], sorted(set(output) ^ BOOKS)))
+        check(output["records_in"] == output["records"] + output["records_dropped"] + sum(output[h] for h in HELD), output)
+    check((file["records"], file["bytes"]) == (lines, size_of(folder, "all")), file)
+    check((udp["messages"], udp["bytes"]) == (len(datagrams), sum(datagrams)), udp)
+    check(away["dropped_by_reason"] == {"away": lines} and not any(away[h] for h in HELD), away)
+    check((spooling["spooled"], spooling["spooled_bytes"]) == (lines, size_of(folder + "/spool", ".seg")), spooling)
+    check(spooling["spooled_bytes"] > 0 and spooling["lag_seconds"] > 0, spooling)
+    with started(args + ["--stats", "text"]) as process:
+        _, stderr = ended(process)
+    for text in ("%d in, %d records, 1 messages, %d bytes, 0 dropped" % (lines, lines, file["bytes"]),
+                 ", %d in the spool, %d bytes of spool, " % (2 * lines, size_of(folder + "/spool", ".seg")), " s behind"):
+        check(text in stderr, "no %r in %s" % (text, stderr))
+
+
+@case
+def books_tell_in_the_log_what_an_output_holds(folder):
+    """A collector that is not there, while packets still come: its records wait."""
+    with open(DEMO, "rb") as file, \
+         started(["-r", "-", "--idle-timeout", "0.01", "-o", "json+tcp://127.0.0.1:%d" % closed_port()],
+                 stdin=subprocess.PIPE) as process:
+        process.stdin.buffer.write(file.read())
+        process.stdin.flush()
+        time.sleep(0.7)
+        process.send_signal(signal.SIGUSR1)
+        line = ""
+        while "books: output=" not in line:
+            line = process.stderr.readline()
+            check(line != "", "weir ended without a word of its output")
+        books = dict(word.split("=", 1) for word in line.split("books: ")[1].split())
+    check(int(books["in"]) == int(books["queued"]) > 0 and books["dropped"] == "0" and books["connected"] == "no", line)
+    check(float(books["lag_s"]) > 0, line)
 
 
 # An expression, and the same asked of a JSON record. Elements a record lacks are false to ask for.

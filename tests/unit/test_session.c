@@ -795,6 +795,11 @@ Test(session, udp_live_a_name_that_is_not_found_loses_its_records_counted)
 	for (unsigned i = 0; i < 500 && stats(1).records < 1000; i++)
 		usleep(10000);
 	cr_expect_eq(stats(1).records, 1000);
+	usleep(400000);
+	/* what waits for a name is as old as it is, whatever the pace */
+	cr_expect_gt(stats(0).queued, 900);
+	cr_expect_gt(stats(0).lag_ns, 200 * NS_PER_MS);
+	cr_expect_lt(stats(0).lag_ns, 30 * NS_PER_S);
 	stop();
 	struct output_stats s = stats(0);
 	cr_expect_eq(s.records_in, 1000);
