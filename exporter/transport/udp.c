@@ -138,6 +138,12 @@ static void refuse_head(struct udp *u, int error)
 	drop_head(u, error == EMSGSIZE ? DROP_TOO_BIG : DROP_SEND);
 }
 
+/* Time a message takes at this pace; one without flow records takes as much as one of them. */
+static int64_t price_ns(const struct udp *u, const struct slot *s)
+{
+	return (s->records != 0 ? s->records : 1) * u->record_ns_x1024 / 1024;
+}
+
 static void count_sent(struct udp *u, unsigned n)
 {
 	struct output_counters *c = u->base.counters;
@@ -147,8 +153,7 @@ static void count_sent(struct udp *u, unsigned n)
 		stat_add(&c->bytes, s->len);
 		stat_add(&c->records, s->records);
 		u->records -= s->records;
-		/* Messages without flow records take their time too. */
-		u->paid_until_ns += (s->records + 1) * u->record_ns_x1024 / 1024;
+		u->paid_until_ns += price_ns(u, s);
 	}
 }
 
@@ -256,10 +261,8 @@ static unsigned allowed(struct udp *u, int64_t *ret_wait_ns)
 		u->paid_until_ns = now - CREDIT_NS;
 	int64_t paid = u->paid_until_ns;
 	unsigned i = 0;
-	for (; i < n && paid <= now; i++) {
-		unsigned records = u->slot[(u->head + i) % u->slots].records + 1;
-		paid += records * u->record_ns_x1024 / 1024;
-	}
+	for (; i < n && paid <= now; i++)
+		paid += price_ns(u, &u->slot[(u->head + i) % u->slots]);
 	if (i == 0)
 		*ret_wait_ns = u->paid_until_ns - now + TICK_NS;
 	return i;
