@@ -30,6 +30,10 @@ enum {
 
 #define END_WAIT_NS (5 * NS_PER_S) /* live: how long an end may stand still */
 
+/* Datagrams are paced as the UDP transport does: what may leave at once, and the sleep until more may. */
+#define DATAGRAM_CREDIT_NS (4 * NS_PER_MS)
+#define DATAGRAM_WAIT_US   2000
+
 struct session {
 	struct session_conf conf;
 	const struct format_ops *format;
@@ -208,11 +212,21 @@ static void encode(struct session *s, const struct flow_record *r)
 	s->format->record(s->conf.encoder, r, clock);
 }
 
+/* A tick would be too late: the pace of datagrams saves up less than goes between two. */
+static void await_pace(struct session *s)
+{
+	static const struct timeval wait = {.tv_usec = DATAGRAM_WAIT_US};
+	if (s->conf.transport->datagrams && !event_pending(s->more, EV_TIMEOUT, NULL))
+		event_add(s->more, &wait);
+}
+
 static bool encode_next(struct session *s, int64_t now_ns)
 {
 	const bool last = s->ending && !s->conf.replay;
-	if (!pace_ready(&s->pace))
+	if (!pace_ready(&s->pace)) {
+		await_pace(s);
 		return false;
+	}
 	const struct flow_record *r =
 		outbox_next(s->outbox, now_ns, last ? OUTBOX_LAST : OUTBOX_ANY);
 	if (r == NULL)
@@ -371,7 +385,8 @@ void session_clock(struct session *s, struct pkt_time now)
 	s->now = now;
 	if (!s->started)
 		start(s);
-	if (s->begun && !s->closing && (!s->conf.replay || outbox_waiting(s->outbox) == 0))
+	if (s->begun && !s->closing && has_room(s) &&
+	    (!s->conf.replay || outbox_waiting(s->outbox) == 0))
 		advance(s, now);
 }
 
@@ -452,6 +467,7 @@ int session_new(const struct session_conf *conf, struct errtext *e, struct sessi
 		.down = on_down,
 	};
 	s->pace.rate = conf->spec->rate;
+	s->pace.most_ns = conf->transport->datagrams ? DATAGRAM_CREDIT_NS : 0;
 	int err = make_parts(s, e);
 	if (err != 0) {
 		session_free(s);

@@ -11,6 +11,10 @@
  * session is opened beside the first and, when it is up, takes its place: what a silent collector
  * can lose is bounded, and no record waits for the handshake. Where it cannot be opened the
  * collector is gone. A replay is short and does so only when told.
+ *
+ * While the socket takes no more there is no room, so nothing is encoded. What was being encoded
+ * may be several messages all the same (templates go before a record): they wait in slots, which
+ * become more as they are needed, and leave in order.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -34,6 +38,7 @@ enum {
 	MTU_MIN = 576,		 /* of IPv4 (RFC 791), and room for a handshake */
 	MESSAGE_MAX = 16 * 1024, /* a DTLS record */
 	GREETING_WAIT_S = 10,
+	SLOTS_FIRST = 8, /* messages; doubled when a record and templates are more */
 };
 
 #define GOOD_NS NS_PER_S /* a session that held this long: the next pause is short */
@@ -44,6 +49,12 @@ enum dtls_state {
 	DTLS_GREETING,
 	DTLS_UP,
 	DTLS_OVER,
+};
+
+/* A message that was built. */
+struct slot {
+	size_t len;
+	unsigned records;
 };
 
 struct dtls {
@@ -63,14 +74,16 @@ struct dtls {
 	bool renewing; /* UP: the next session is dialled */
 	bool ending;
 	bool broken;
-	bool stalled; /* the message in `mem` waits for the socket */
-	size_t stalled_len;
-	unsigned stalled_records;
+	/* messages that wait for the socket: `head` to `tail`, which is on loan */
+	uint8_t *mem; /* max_message bytes each */
+	struct slot *slot;
+	unsigned slots;
+	unsigned head; /* both back to 0 only where nothing is on loan */
+	unsigned tail;
 	uint64_t sent; /* records to tell of */
 	int64_t up_ns; /* monotonic */
 	struct backoff backoff;
 	char said[256]; /* the last failure in the log */
-	uint8_t *mem;
 };
 
 static struct dtls *dtls_of(struct transport *t)
@@ -116,7 +129,8 @@ static void drop_links(struct dtls *d)
 	dtls_link_free(d->next);
 	dtls_link_free(d->link);
 	d->next = d->link = NULL;
-	d->renewing = d->ending = d->broken = d->stalled = false;
+	d->renewing = d->ending = d->broken = false;
+	d->head = d->tail = 0;
 	d->sent = 0;
 }
 
@@ -157,7 +171,8 @@ static void change_over(struct dtls *d, struct dtls_link *link)
 	dtls_link_free(d->link);
 	d->link = link;
 	d->next = NULL;
-	d->renewing = d->stalled = false;
+	d->renewing = false;
+	d->head = d->tail = 0;
 	await_renewal(d);
 	log_debug("output", "%s://%s:%s: a new session in place of the old one",
 		  d->spec->scheme->name, d->spec->host, d->spec->port);
@@ -199,40 +214,72 @@ static void on_broke(void *arg, struct dtls_link *link, const char *why)
 
 /* ---- messages ---- */
 
-static bool has_room(const struct dtls *d)
+static bool is_stalled(const struct dtls *d)
 {
-	return d->state == DTLS_UP && !d->broken && !d->stalled;
+	return d->head != d->tail;
 }
 
-static void count_sent(struct dtls *d, size_t n, unsigned records)
+static bool has_room(const struct dtls *d)
 {
-	stat_add(&d->base.counters->messages, 1);
-	stat_add(&d->base.counters->bytes, n);
-	d->sent += records;
+	return d->state == DTLS_UP && !d->broken && !is_stalled(d);
+}
+
+static uint8_t *slot_mem(const struct dtls *d, unsigned index)
+{
+	return d->mem + (size_t)index * d->base.max_message;
+}
+
+/* What is found inside an operation is told later. */
+static void break_quietly(struct dtls *d)
+{
+	d->broken = true;
 	event_active(d->later, EV_TIMEOUT, 0);
 }
 
-/* What is found is told later. */
-static void send_quietly(struct dtls *d, size_t n, unsigned records)
+static int more_slots(struct dtls *d)
 {
-	int err = dtls_link_send(d->link, d->mem, n);
-	d->stalled = err == -EAGAIN;
-	d->stalled_len = n;
-	d->stalled_records = records;
-	if (err == 0) {
-		count_sent(d, n, records);
-	} else if (err != -EAGAIN) {
-		d->broken = true;
-		event_active(d->later, EV_TIMEOUT, 0);
+	const unsigned slots = d->slots != 0 ? d->slots * 2 : SLOTS_FIRST;
+	uint8_t *mem = realloc(d->mem, slots * d->base.max_message);
+	if (mem == NULL)
+		return ERR_NOMEM;
+	d->mem = mem;
+	struct slot *slot = realloc(d->slot, slots * sizeof(*slot));
+	if (slot == NULL)
+		return ERR_NOMEM;
+	d->slot = slot;
+	d->slots = slots;
+	return 0;
+}
+
+static void count_sent(struct dtls *d, const struct slot *s)
+{
+	stat_add(&d->base.counters->messages, 1);
+	stat_add(&d->base.counters->bytes, s->len);
+	d->sent += s->records;
+	event_active(d->later, EV_TIMEOUT, 0);
+}
+
+/* As many of those that wait as the socket takes. */
+static void send_quietly(struct dtls *d)
+{
+	for (; is_stalled(d) && !d->broken; d->head++) {
+		const struct slot *s = &d->slot[d->head];
+		int err = dtls_link_send(d->link, slot_mem(d, d->head), s->len);
+		if (err == -EAGAIN)
+			return;
+		if (err == 0)
+			count_sent(d, s);
+		else
+			break_quietly(d);
 	}
 }
 
 static void on_writable(void *arg, struct dtls_link *link)
 {
 	struct dtls *d = arg;
-	if (link != d->link || !d->stalled)
+	if (link != d->link || !is_stalled(d))
 		return;
-	send_quietly(d, d->stalled_len, d->stalled_records);
+	send_quietly(d);
 	if (has_room(d))
 		d->events->room(d->events->arg);
 }
@@ -254,7 +301,7 @@ static void on_later(evutil_socket_t fd, short what, void *arg)
 		char why[256];
 		snprintf(why, sizeof(why), "%s", dtls_link_why(d->link));
 		fall(d, why);
-	} else if (d->ending && !d->stalled) {
+	} else if (d->ending && !is_stalled(d)) {
 		finish(d);
 	} else {
 		tell_sent(d);
@@ -306,14 +353,25 @@ static size_t dtls_max_message(const struct url_spec *spec)
 static uint8_t *dtls_reserve(struct transport *t, size_t n)
 {
 	(void)n;
-	return dtls_of(t)->mem;
+	struct dtls *d = dtls_of(t);
+	if (!is_stalled(d))
+		d->head = d->tail = 0;
+	if (d->tail == d->slots && more_slots(d) != 0) {
+		d->head = d->tail = 0; /* of no use: the session ends, and its records go again */
+		break_quietly(d);
+	}
+	return slot_mem(d, d->tail);
 }
 
 static void dtls_commit(struct transport *t, size_t n, unsigned records)
 {
 	struct dtls *d = dtls_of(t);
-	if (has_room(d))
-		send_quietly(d, n, records);
+	const bool stalled = is_stalled(d);
+	if (d->state != DTLS_UP || d->broken)
+		return;
+	d->slot[d->tail++] = (struct slot){.len = n, .records = records};
+	if (!stalled)
+		send_quietly(d);
 }
 
 static bool dtls_room(const struct transport *t)
@@ -362,6 +420,7 @@ static void dtls_close(struct transport *t)
 		event_free(d->later);
 	SSL_CTX_free(d->context);
 	free(d->mem);
+	free(d->slot);
 	free(d);
 }
 
@@ -379,8 +438,7 @@ static int make_parts(struct dtls *d, const struct transport_conf *conf, struct 
 		return err;
 	d->timer = event_new(conf->base, -1, 0, on_timer, d);
 	d->later = event_new(conf->base, -1, 0, on_later, d);
-	d->mem = malloc(d->base.max_message);
-	return d->timer != NULL && d->later != NULL && d->mem != NULL ? 0 : ERR_NOMEM;
+	return d->timer != NULL && d->later != NULL ? more_slots(d) : ERR_NOMEM;
 }
 
 static int dtls_check(const struct url_spec *spec, struct errtext *e)
@@ -405,6 +463,7 @@ static int dtls_open(const struct transport_conf *conf, struct errtext *e,
 		.counters = conf->counters,
 		.max_message = dtls_max_message(conf->spec),
 		.due_ns = DUE_NEVER,
+		.datagrams = true,
 	};
 	d->spec = conf->spec;
 	d->loop = conf->base;

@@ -84,6 +84,7 @@ struct transport {
 	size_t max_message; /* bytes one `commit` may have; text has no messages: the largest lot */
 	int64_t due_ns;	    /* clock at which a file is complete; DUE_NOW when it is big enough */
 	bool lazy;	    /* begins with the first record, not with the first item (files) */
+	bool datagrams;	    /* what the receiver has no room for is lost: paced finely */
 };
 
 struct transport_ops {

@@ -2,10 +2,12 @@
 import collections
 import contextlib
 import os
+import signal
 import socket
 import struct
 import subprocess
 import threading
+import time
 
 import tools
 
@@ -80,8 +82,15 @@ def messages(data):
 class Peer:
     """tests/interop/dtlspeer.c: `read()` gives the datagrams of each association, and whether it ended in order."""
 
-    def __init__(self, path):
-        self._path = path
+    def __init__(self, path, process):
+        self._path, self._process = path, process
+
+    def doze(self, until, seconds):
+        """Has it run half of the time: not at all for so many seconds, then again, until `until` (an Event) is set."""
+        while not until.wait(seconds):
+            self._process.send_signal(signal.SIGSTOP)
+            time.sleep(seconds)
+            self._process.send_signal(signal.SIGCONT)
 
     def read(self):
         datagrams, ended, at = collections.defaultdict(list), set(), 0
@@ -104,9 +113,9 @@ def peer(bench, server, port=None):
         if not os.path.exists(program):
             bench.run(["cc", "-O1", "-Wall", "-o", program, os.path.join(tools.HERE, "dtlspeer.c"), "-lssl", "-lcrypto"])
     port, path = port or tools.free_port(), bench.new_dir() + "/out"
-    with open(path, "wb") as out, bench.child([program, str(port), server.cert, server.key, server.ca], stdout=out):
+    with open(path, "wb") as out, bench.child([program, str(port), server.cert, server.key, server.ca], stdout=out) as process:
         tools.wait_for("dtlspeer", lambda: tools.udp_queue(port))
-        yield port, Peer(path)
+        yield port, Peer(path, process)
 
 
 class Relay:
