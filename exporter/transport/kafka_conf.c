@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../readable.h"
 #include "../url.h"
 #include "err.h"
 #include "fail.h"
@@ -85,13 +86,35 @@ static int unknown(const char *name, struct errtext *e)
 	return ERR_USAGE;
 }
 
+/* Files that librdkafka reads when it starts, and tells of in OpenSSL's words only. */
+static const struct {
+	const char *property, *option;
+	bool dir_too;
+} files[] = {
+	{"ssl.ca.location", "kafka.ssl.ca.location", true},
+	{"ssl.certificate.location", "kafka.ssl.certificate.location", false},
+	{"ssl.key.location", "kafka.ssl.key.location", false},
+	{"ssl.keystore.location", "kafka.ssl.keystore.location", false},
+};
+
+/* "probe" is a word of librdkafka's: wherever systems keep theirs. */
+static int check_file(const struct url_property *p, struct errtext *e)
+{
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (strcmp(p->name, files[i].property) == 0 && strcmp(p->value, "probe") != 0)
+			return readable_check(files[i].option, p->value, files[i].dir_too, e);
+	return 0;
+}
+
 static int set_property(rd_kafka_conf_t *conf, const struct url_property *p, struct errtext *e)
 {
 	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
 		if (strcmp(p->name, taken[i].name) == 0)
 			return fail(e, ERR_USAGE, "kafka.%s cannot be set: %s", p->name,
 				    taken[i].cure);
-	int err = set(conf, p->name, p->value, e);
+	int err = check_file(p, e);
+	if (err == 0)
+		err = set(conf, p->name, p->value, e);
 	return err == ERR_UNKNOWN ? unknown(p->name, e) : err;
 }
 

@@ -24,9 +24,13 @@
 #include <unistd.h>
 
 #include "../fail.h"
+#include "../readable.h"
 #include "../url.h"
 #include "channel.h"
 #include "err.h"
+
+/* The cure for a certificate in another shape. */
+#define CONVERT "openssl x509 makes PEM of one in DER"
 
 /* ---- the context ---- */
 
@@ -43,6 +47,9 @@ static const char *first_reason(void)
 static int check_key_file(const char *path, struct errtext *e)
 {
 	struct stat st;
+	int err = readable_check("key", path, false, e);
+	if (err != 0)
+		return err;
 	if (stat(path, &st) != 0)
 		return fail(e, ERR_USAGE, "key=%s: %s", path, strerror(errno));
 	if (st.st_mode & (S_IRWXG | S_IRWXO))
@@ -79,8 +86,10 @@ static int load_key(SSL_CTX *context, const char *path, struct errtext *e)
 		return fail(e, ERR_USAGE, "key=%s: it has a passphrase, which nobody would enter",
 			    path);
 	}
-	return fail(e, ERR_USAGE, "key=%s: no key that fits the certificate: %s", path,
-		    first_reason());
+	return fail(e, ERR_USAGE,
+		    "key=%s: no key that fits the certificate: %s; give the key that cert= was "
+		    "made with",
+		    path, first_reason());
 }
 
 static int load_identity(SSL_CTX *context, const struct url_spec *spec, struct errtext *e)
@@ -89,8 +98,11 @@ static int load_identity(SSL_CTX *context, const struct url_spec *spec, struct e
 		return 0;
 	if (spec->cert == NULL)
 		return fail(e, ERR_USAGE, "key= wants cert= too");
+	int err = readable_check("cert", spec->cert, false, e);
+	if (err != 0)
+		return err;
 	if (SSL_CTX_use_certificate_chain_file(context, spec->cert) != 1)
-		return fail(e, ERR_USAGE, "cert=%s: no certificate in PEM: %s", spec->cert,
+		return fail(e, ERR_USAGE, "cert=%s: no certificate in PEM: %s; " CONVERT, spec->cert,
 			    first_reason());
 	return load_key(context, spec->key != NULL ? spec->key : spec->cert, e);
 }
@@ -107,8 +119,11 @@ static int load_trust(SSL_CTX *context, const struct url_spec *spec, struct errt
 	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
 	if (spec->ca == NULL)
 		return SSL_CTX_set_default_verify_paths(context) == 1 ? 0 : ERR_NOMEM;
+	int err = readable_check("ca", spec->ca, false, e);
+	if (err != 0)
+		return err;
 	if (SSL_CTX_load_verify_file(context, spec->ca) != 1)
-		return fail(e, ERR_USAGE, "ca=%s: no certificates in PEM: %s", spec->ca,
+		return fail(e, ERR_USAGE, "ca=%s: no certificates in PEM: %s; " CONVERT, spec->ca,
 			    first_reason());
 	return 0;
 }

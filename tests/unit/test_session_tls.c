@@ -292,9 +292,25 @@ static const struct {
 	{"json+tls://h:%u?cert=client.pem&key=locked.key", "passphrase"},
 	{"json+tls://h:%u?cert=client.pem&key=server.key", "no key that fits"},
 	{"json+tls://h:%u?key=client.key", "wants cert="},
-	{"json+tls://h:%u?cert=missing.pem&key=client.key", "No such file"},
-	{"json+tls://h:%u?cert=client.pem&key=missing.key", "No such file"},
-	{"json+tls://h:%u?ca=client.key", "no certificates"},
+	{"json+tls://h:%u?cert=client.pem&key=server.key", "give the key that cert= was made with"},
+	{"json+tls://h:%u?cert=missing.pem&key=client.key",
+	 "cert=missing.pem: there is no such file; put it there, or correct the path"},
+	{"json+tls://h:%u?cert=client.pem&key=missing.key", "key=missing.key: there is no such file; "},
+	{"json+tls://h:%u?ca=missing.pem", "ca=missing.pem: there is no such file; "},
+	{"json+tls://h:%u?ca=ca.pem/ca.pem", "ca=ca.pem/ca.pem: there is no such file; "},
+	{"json+tls://h:%u?ca=.", "ca=.: that is a directory; name the file in it"},
+	{"json+tls://h:%u?cert=.", "cert=.: that is a directory; "},
+	{"json+tls://h:%u?cert=client.pem&key=.", "key=.: that is a directory; "},
+	{"json+tls://h:%u?ca=client.key", "ca=client.key: no certificates in PEM: "},
+	{"json+tls://h:%u?ca=client.key", "openssl x509 makes PEM"},
+	{"json+tls://h:%u?cert=client.key", "cert=client.key: no certificate in PEM: "},
+	{"ipfix+dtls://h:%u?ca=missing.pem", "ca=missing.pem: there is no such file; "},
+	{"syslog+tls://h:%u?ca=missing.pem&cert=missing.pem", "; cert=missing.pem: there is no such file"},
+#ifdef WITH_KAFKA
+	{"kafka://h:%u/t?kafka.security.protocol=ssl&kafka.ssl.ca.location=missing.pem",
+	 "kafka.ssl.ca.location=missing.pem: there is no such file; "},
+	{"kafka://h:%u/t?kafka.ssl.key.location=.", "kafka.ssl.key.location=.: that is a directory; "},
+#endif
 	{"json+tls://h:%u?verify=no&ca=ca.pem", "nothing for ca="},
 	{"json+tls://h:%u?min-version=1.1", "1.2 or 1.3"},
 	{"json+tls://h:%u?verify=maybe", "yes or no"},
@@ -306,4 +322,26 @@ Test(tls, wrong_options_are_told_at_the_start)
 		cr_expect_eq(try_to_open(wrong[i].url, 4740), ERR_USAGE, "%s", wrong[i].url);
 		cr_expect_not_null(strstr(errbuf, wrong[i].says), "%s", errbuf);
 	}
+}
+
+/* As a user who may look into the directory, but not at these files; root may read all. */
+Test(tls, files_that_may_not_be_read_are_told_with_the_cure)
+{
+	static const struct {
+		const char *url, *says;
+	} rows[] = {
+		{"ipfix+tls://h:%u?ca=ca.pem", "ca=ca.pem: weir may not read it; give it, "},
+		{"ipfix+tls://h:%u?cert=server.pem", "cert=server.pem: weir may not read it; give it, "},
+		{"ipfix+tls://h:%u?cert=client.pem&key=client.key",
+		 "key=client.key: weir may not read it; give it, "},
+	};
+	const bool root = geteuid() == 0;
+	cr_assert_eq(system("chmod 755 . && chmod 644 client.pem && chmod 000 ca.pem server.pem client.key"),
+		     0);
+	cr_assert_eq(root ? seteuid(65534) : 0, 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cr_expect_eq(try_to_open(rows[i].url, 4740), ERR_USAGE);
+		cr_expect_not_null(strstr(errbuf, rows[i].says), "%s", errbuf);
+	}
+	cr_assert_eq(root ? seteuid(0) : 0, 0);
 }
