@@ -137,8 +137,9 @@ void outbox_show(struct outbox *o, struct pkt_time now)
 static void disk_failed(struct outbox *o, int err)
 {
 	if (o->bad_ns == 0)
-		log_errorx("output", "%s: spool %s: %s; records wait in memory", o->conf.name,
-			   o->conf.spec->spool, err_str(err));
+		log_errorx("output", "%s: spool %s: %s; %s", o->conf.name, o->conf.spec->spool,
+			   err_str(err),
+			   o->settled ? "what it does not take is lost" : "records wait in memory");
 	o->bad_ns = mono_now().ns;
 }
 

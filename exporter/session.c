@@ -88,39 +88,41 @@ static void finish(struct session *s)
 	s->conf.resume(s->conf.resume_arg);
 }
 
-static void say_given_up(const struct session *s, uint64_t records)
+/* Said when it is known what the disk took. */
+static void say_given_up(const struct session *s, const char *why, uint64_t lost)
 {
-	const char *fate = has_spool(s) ? "kept in the spool" : "dropped";
-	log_errorx("output", "%s: the collector %s, given up; %llu records are %s", s->conf.name,
-		   s->up ? "takes nothing and does not close" : "is not there",
-		   (unsigned long long)records, fate);
-}
-
-/* A disk that does not take what was to be kept. */
-static void look_at_loss(const struct session *s, uint64_t lost_before)
-{
-	const uint64_t lost = stat_get(&s->conf.counters->dropped[DROP_SPOOL]) - lost_before;
-	if (lost == 0)
-		return;
-	counters_fail(s->conf.counters, ERR_NOTREADY);
-	log_errorx("output", "%s: the spool could not take all: %llu records are dropped",
-		   s->conf.name, (unsigned long long)lost);
+	const unsigned long long spooled = stat_get(&s->conf.counters->spooled);
+	if (!has_spool(s))
+		log_errorx("output", "%s: the collector %s, given up; %llu records are dropped",
+			   s->conf.name, why, (unsigned long long)lost);
+	else if (lost == 0)
+		log_errorx("output", "%s: the collector %s, given up; %llu records are kept in the spool",
+			   s->conf.name, why, spooled);
+	else
+		log_errorx("output",
+			   "%s: the collector %s, given up; %llu records are in the spool, %llu are "
+			   "dropped, which it could not take",
+			   s->conf.name, why, spooled, (unsigned long long)lost);
 }
 
 static void give_up(struct session *s)
 {
 	const uint64_t held = outbox_sent(s->outbox) + outbox_waiting(s->outbox);
-	const uint64_t lost = stat_get(&s->conf.counters->dropped[DROP_SPOOL]);
-	say_given_up(s, held);
+	const stat_t *unspooled = &s->conf.counters->dropped[DROP_SPOOL];
+	const uint64_t unspooled_before = stat_get(unspooled);
+	const char *why = s->up ? "takes nothing and does not close" : "is not there";
 	s->transport->session->hangup(s->conf.transport);
 	if (s->format->abandon != NULL)
 		s->format->abandon(s->conf.encoder);
-	if (s->conf.replay || (held != 0 && !has_spool(s)))
+	if (s->conf.replay)
 		counters_fail(s->conf.counters, ERR_NOTREADY);
 	if (!has_spool(s))
 		atomic_store_explicit(&s->conf.counters->dead, true, memory_order_relaxed);
 	finish(s);
-	look_at_loss(s, lost);
+	const uint64_t lost = has_spool(s) ? stat_get(unspooled) - unspooled_before : held;
+	if (lost != 0)
+		counters_fail(s->conf.counters, ERR_NOTREADY);
+	say_given_up(s, why, lost);
 }
 
 /* A session, or the way to one, stands still for too long. With connect-wait=0 one try is due. */

@@ -609,6 +609,39 @@ Test(session_spool, a_replay_keeps_what_it_could_not_deliver)
 	cr_expect_eq(ones(seen, N + 1), N + 1);
 }
 
+static int log_pipe[2], log_kept;
+
+/* From here on the log goes into a pipe. */
+static void hear_log(void)
+{
+	cr_assert_eq(pipe2(log_pipe, O_CLOEXEC | O_NONBLOCK), 0);
+	log_kept = dup(STDERR_FILENO);
+	dup2(log_pipe[1], STDERR_FILENO);
+}
+
+/* What it said; it goes to standard error again. */
+static const char *heard_log(void)
+{
+	static char text[1 << 16];
+	dup2(log_kept, STDERR_FILENO);
+	close(log_kept);
+	const ssize_t n = read(log_pipe[0], text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	close(log_pipe[0]);
+	close(log_pipe[1]);
+	return text;
+}
+
+/* One line tells what the spool keeps and what is lost, none that all is kept. */
+static void expect_told(const char *said, uint64_t kept, uint64_t lost)
+{
+	char line[128];
+	snprintf(line, sizeof(line), "given up; %llu records are in the spool, %llu are dropped",
+		 (unsigned long long)kept, (unsigned long long)lost);
+	cr_expect_not_null(strstr(said, line), "%s", said);
+	cr_expect_null(strstr(said, "kept"), "%s", said);
+}
+
 /* The exit status says what the books say, also of a live run, whose end is no failure otherwise.
  */
 Test(session_spool, a_live_run_that_loses_records_for_want_of_a_disk_has_failed)
@@ -623,11 +656,38 @@ Test(session_spool, a_live_run_that_loses_records_for_want_of_a_disk_has_failed)
 	open_spooling(false, port, "");
 	for (unsigned i = 0; i < N; i++)
 		put(i);
+	hear_log();
 	cr_expect_eq(stop(), ERR_NOTREADY);
+	const char *said = heard_log();
 	struct output_stats s = stats(0);
+	cr_expect_gt(s.spooled, 0);
 	cr_expect_gt(dropped(&s, "spool"), 0);
 	cr_expect_eq(s.spooled + dropped(&s, "spool"), N);
 	expect_balance(&s);
+	expect_told(said, s.spooled, dropped(&s, "spool"));
+	exporter_free(x);
+}
+
+Test(session_spool, a_disk_that_takes_nothing_is_not_said_to_keep_anything)
+{
+	enum { N = 500 };
+	const struct rlimit limit = {.rlim_cur = 10, .rlim_max = RLIM_INFINITY};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	unsigned port = 0;
+	close(listen_on(&port));
+	sigaction(SIGXFSZ, &ignore, NULL);
+	open_spooling(true, port, "&connect-wait=0");
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	hear_log();
+	for (unsigned i = 0; i < N; i++)
+		put(i);
+	cr_expect_eq(stop(), ERR_NOTREADY);
+	const char *said = heard_log();
+	struct output_stats s = stats(0);
+	cr_expect_eq(s.spooled, 0);
+	cr_expect_eq(dropped(&s, "spool"), N);
+	cr_expect_null(strstr(said, "wait in memory"), "%s", said);
+	expect_told(said, 0, N);
 	exporter_free(x);
 }
 
