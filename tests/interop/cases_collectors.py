@@ -68,11 +68,13 @@ def nfcapd_counts_no_sequence_failure_before_the_first_refresh(bench, wire):
     records.same_value(0, tools.nfcapd_reads(bench, got.datagrams[wire]).failures, "sequence failures")
 
 
-@each(*FORMATS)
-def nfcapd_receives_straight_from_weir(bench, wire):
-    with tools.nfcapd(bench) as (port, result):
+@each(*[(wire, ip) for wire in FORMATS for ip in ("127.0.0.1", "[::1]")])
+def nfcapd_receives_straight_from_weir(bench, wire, ip):
+    if ip == "[::1]":
+        tools.need_ip6()
+    with tools.nfcapd(bench, ip.strip("[]")) as (port, result):
         out, _ = tools.weir(bench, ["-r", bench.pcap("ndpi-1kxun.pcap"), "-o", "json:-",
-                                    "-o", "%s://%s:%d" % (wire, tools.LOOPBACK, port)])
+                                    "-o", "%s://%s:%d" % (wire, ip, port)])
         tools.wait_for("nfcapd to read", lambda: tools.udp_queue(port)[0] == 0)
         records.same_value(0, tools.udp_queue(port)[1], "datagrams nfcapd's socket dropped")
         flows = result().flows

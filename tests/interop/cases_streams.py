@@ -144,10 +144,10 @@ def nc_takes_json_lines(bench, pcap):
 class Flaky(threading.Thread):
     """Takes IPFIX sessions; resets each of the first `resets` after some bytes. Keeps what each brought."""
 
-    def __init__(self, resets):
+    def __init__(self, resets, ip=tools.LOOPBACK):
         super().__init__(daemon=True)
         self._resets = resets
-        self._listener = socket.create_server((tools.LOOPBACK, 0))
+        self._listener = socket.create_server((ip, 0), family=socket.AF_INET6 if ":" in ip else socket.AF_INET)
         self._listener.settimeout(30)
         self.port = self._listener.getsockname()[1]
         self.sessions = []

@@ -33,7 +33,7 @@ def main():
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the finally below runs
     os.environ["WEIR_PCAPS"] = os.path.abspath(options.pcaps)  # cases list its captures when they are loaded
-    import cases_tools, cases_collectors, cases_wire, cases_files, cases_edge, cases_syslog, cases_kafka, cases_local, cases_dtls, cases_sctp, cases_streams  # noqa: E401,F401  each adds its cases to the suite
+    import cases_tools, cases_collectors, cases_wire, cases_files, cases_edge, cases_syslog, cases_kafka, cases_local, cases_dtls, cases_sctp, cases_streams, cases_ip6  # noqa: E401,F401  each adds its cases to the suite
     bench = tools.Bench(os.path.abspath(options.weir), os.path.abspath(options.pcaps))
     try:
         passed, failed, skipped = suite.run(bench, options.k, options.j, options.v)

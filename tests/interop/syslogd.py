@@ -88,7 +88,7 @@ input(type="{module}" address="{ip}" port="{port}" ruleset="keep" {udp_input})
 """
 
 
-def rsyslog(bench, transport, keys=None):
+def rsyslog(bench, transport, keys=None, ip=tools.LOOPBACK):
     """rsyslog's imudp, imtcp, or imtcp over GnuTLS, which wants a certificate of a client named probe.example."""
     folder = bench.new_dir()
     port = tools.free_port() if transport == "udp" else free_tcp_port()
@@ -99,7 +99,7 @@ def rsyslog(bench, transport, keys=None):
         tls_module = ('streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="x509/name" '
                       'permittedPeer=["%s"]' % keys.client.name)
     with open(folder + "/conf", "w") as file:
-        file.write(RSYSLOG.format(folder=folder, ip=tools.LOOPBACK, port=port, tls_global=tls_global, tls_module=tls_module,
+        file.write(RSYSLOG.format(folder=folder, ip=ip, port=port, tls_global=tls_global, tls_module=tls_module,
                                   module="imudp" if transport == "udp" else "imtcp",
                                   udp_input='rcvbufSize="16m"' if transport == "udp" else ""))
     modules = ":".join(unpacked(name, "usr/lib/*/rsyslog") for name in ("rsyslog", "rsyslog-gnutls"))
@@ -109,14 +109,14 @@ def rsyslog(bench, transport, keys=None):
 
 SYSLOG_NG = """@version: 3.35
 options {{ keep-hostname(yes); time-reopen(1); frac-digits(6); use-dns(no); stats-freq(0); log-msg-size(65536); }};
-source s {{ syslog(ip("{ip}") port({port}) transport("{transport}") {tls} {udp}); }};
+source s {{ syslog(ip("{ip}") ip-protocol({family}) port({port}) transport("{transport}") {tls} {udp}); }};
 template t {{ template("$PRI|$S_ISODATE|$HOST|$PROGRAM|${{PID:--}}|${{MSGID:--}}|${{SDATA:--}}|$MSG\\n"); template-escape(no); }};
 destination d {{ file("{folder}/out" template(t) flush-lines(1)); }};
 log {{ source(s); destination(d); }};
 """
 
 
-def syslog_ng(bench, transport, keys=None):
+def syslog_ng(bench, transport, keys=None, ip=tools.LOOPBACK):
     """syslog-ng's syslog() driver; over TLS it wants a certificate of our authority."""
     folder = bench.new_dir()
     port = tools.free_port() if transport == "udp" else free_tcp_port()
@@ -125,8 +125,8 @@ def syslog_ng(bench, transport, keys=None):
         tls = ('tls(key-file("{0.key}") cert-file("{0.cert}") ca-file("{0.ca}") '
                'peer-verify(required-trusted))').format(keys.server)
     with open(folder + "/conf", "w") as file:
-        file.write(SYSLOG_NG.format(folder=folder, ip=tools.LOOPBACK, port=port, transport=transport, tls=tls,
-                                    udp="so-rcvbuf(16777216)" if transport == "udp" else ""))
+        file.write(SYSLOG_NG.format(folder=folder, ip=ip, family=6 if ":" in ip else 4, port=port,
+                                    transport=transport, tls=tls, udp="so-rcvbuf(16777216)" if transport == "udp" else ""))
     libraries = unpacked("syslog-ng-core", "usr/lib/syslog-ng")
     argv = [unpacked("syslog-ng-core", "usr/sbin/syslog-ng"), "-F", "--no-caps", "-f", folder + "/conf", "-R", folder + "/persist",
             "-c", folder + "/ctl", "-p", folder + "/pid", "--module-path", libraries + "/3.38", "-e"]

@@ -18,7 +18,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-LOOPBACK = "127.0.0.1"
+LOOPBACK, LOOPBACK6 = "127.0.0.1", "::1"
 OWN_PCAPS = os.path.join(TOP, "pcaps")
 RUN_SECONDS = 60  # no single command may take longer
 
@@ -32,7 +32,7 @@ class Failed(Exception):
 
 
 class Skipped(Exception):
-    """The folder of real captures is not there."""
+    """What the case is about is not there: real captures, SCTP, IPv6."""
 
 
 class Bench:
@@ -137,10 +137,12 @@ def free_port():
 class Sink:
     """A UDP port that keeps every datagram sent to it."""
 
+    FAMILY, IP = socket.AF_INET, LOOPBACK
+
     def __init__(self):
         self.datagrams = []
-        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._sock.bind((LOOPBACK, 0))
+        self._sock = socket.socket(self.FAMILY, socket.SOCK_DGRAM)
+        self._sock.bind((self.IP, 0))
         with contextlib.suppress(OSError):
             self._sock.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
         self._sock.settimeout(0.05)
@@ -149,10 +151,13 @@ class Sink:
         self._thread = threading.Thread(target=self._receive, daemon=True)
         self._thread.start()
 
+    def _take(self):
+        return self._sock.recv(65535)
+
     def _receive(self):
         while True:
             try:
-                self.datagrams.append(self._sock.recv(65535))
+                self.datagrams.append(self._take())
             except socket.timeout:
                 if self._stop:
                     return
@@ -164,9 +169,17 @@ class Sink:
         self._sock.setblocking(False)  # the thread may have seen _stop between its last timeout and the last datagram
         with contextlib.suppress(BlockingIOError):
             while True:
-                self.datagrams.append(self._sock.recv(65535))
+                self.datagrams.append(self._take())
         self._sock.close()
         return self.datagrams
+
+
+def need_ip6():
+    """Containers may have no IPv6 at all."""
+    try:
+        socket.create_server((LOOPBACK6, 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        raise Skipped("no IPv6 on loopback here: %s" % error) from None
 
 
 def udp_queue(port):
@@ -266,11 +279,11 @@ class Nfcapd:
 
 
 @contextlib.contextmanager
-def nfcapd(bench):
+def nfcapd(bench, ip=LOOPBACK):
     """Yields (port, result); result(FILTER) ends nfcapd and says what it understood, of flows that nfdump's filter lets pass."""
     folder, port = bench.new_dir(), free_port()
     log = os.path.join(bench.new_dir(), "log")
-    argv = ["nfcapd", "-w", folder, "-p", str(port), "-b", LOOPBACK, "-t", "3600", "-C", "none", "-B", "4000000", "-v", "-v"]
+    argv = ["nfcapd", "-w", folder, "-p", str(port), "-b", ip, "-t", "3600", "-C", "none", "-B", "4000000", "-v", "-v"]
     with open(log, "w") as file, bench.child(argv, stdout=file, stderr=file, env=utc()) as process:
         wait_for("nfcapd", lambda: udp_queue(port))
 
