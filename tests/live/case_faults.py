@@ -15,6 +15,7 @@ TICK_S = 1.0        # a record leaves at most so late
 LIVE_LAG_S = 0.25   # a silent port's clock is behind by this
 LATENCY_S = 0.020
 SLACK_S = 0.15      # of a machine that does other things as well
+LOOK_S = 0.7        # ports are looked at so often, at the least
 BACK_S = 4          # a port that is back is watched again
 
 
@@ -45,9 +46,16 @@ MOMENTS = (0.0, 0.005, 0.01, 0.02, 0.04, 0.08, None)  # seconds after the start;
 FEW_MOMENTS = (0.01, 0.03, None)
 
 
+def goes_on(rig, sender):
+    """A gateway's packets pass while nobody reads them."""
+    before = rig.passed()
+    sender.send(*(frame.udp(1000 + n) for n in range(50)))
+    rig.wait_passed(before + 50)
+
+
 def killed(row, folder, moments=MOMENTS):
     """SIGKILL at any moment: the next start works, and a clean stop leaves nothing on the port."""
-    with inputs.PortRig() as rig, frame.Sender(rig.tx, "p0") as sender:
+    with inputs.RIGS[row.rig]() as rig, frame.Sender(rig.tx, "p0") as sender:
         for moment in moments:
             with probe.Weir(rig.rx, row.spec, row.options, folder, ready=moment is None) as weir:
                 if moment is None:
@@ -55,6 +63,8 @@ def killed(row, folder, moments=MOMENTS):
                 else:
                     time.sleep(moment)
                 weir.kill()
+            if row.rig in inputs.GATES:
+                goes_on(rig, sender)
             with probe.Weir(rig.rx, row.spec, row.options, folder) as weir:
                 sender.send(*(frame.udp(1000 + n) for n in range(50)))
                 _, books = weir.stop()
@@ -62,6 +72,27 @@ def killed(row, folder, moments=MOMENTS):
                       (moment, books["metered"], weir.log()[-300:]))
             is_untouched(rig, row)
             lab.check("xdp" not in details(rig), "an XDP program is left: %s" % details(rig).get("xdp"))
+
+
+BOOKS = "observed own_export duplicate unsampled non_ip malformed metered dropped held records".split()
+
+
+def books_logged(row, folder):
+    """SIGUSR1: the books as they stand, and those of the input; and weir goes on."""
+    with inputs.RIGS[row.rig]() as rig, frame.Sender(rig.tx, "p0") as sender, \
+            probe.Weir(rig.rx, row.spec, row.options, folder) as weir:
+        for flows, packets in ((3, 30), (5, 80)):
+            sender.send(*[frame.udp(1000 + n) for n in range(flows)] * 10)
+            weir.wait_observed(packets)
+            time.sleep(0.1)  # the packets of a batch are counted before its flows
+            books = weir.books_now()
+            want = {**dict.fromkeys(BOOKS, 0), "observed": packets, "metered": packets, "held": flows}
+            lab.check(books == want, "books %s, expected %s" % (books, want))
+        time.sleep(LOOK_S)
+        weir.books_now()
+        weir.wait_log("input=%s received=80 " % row.spec, seconds=1)
+        records, books = weir.stop()
+    lab.check(len(records) == 5 and books["metered"] == 80, "%d records, books %s" % (len(records), books))
 
 
 def second_signal(row, _):
@@ -214,9 +245,13 @@ def hasty_cases(full):
     return named([latency, drained] + ([flooded, overrun] if full else []), inputs.of_ports(full))
 
 
+def of_gates(full):
+    return [row for kind in inputs.GATES for row in inputs.of_rig(kind)[0] if full or not row.variant]
+
+
 def cases(full):
     """Those that mostly wait."""
     kills = [("killed[%s]" % row.name, functools.partial(killed, row, moments=MOMENTS if full else FEW_MOMENTS))
-             for row in inputs.of_ports(full, variants=True)]
-    return kills + \
+             for row in inputs.of_ports(full, variants=True) + of_gates(full)]
+    return kills + named([books_logged], inputs.of_ports(full) + of_gates(full)) + \
         named([second_signal, down_and_up, removed_and_added, silent], inputs.of_ports(full))

@@ -1,36 +1,17 @@
-"""Interfaces as collectors see them: numbers and names in options records, for ports joined, apart and on a VLAN."""
+"""Interfaces as collectors see them: numbers and names in options records, for ports joined, apart and on a VLAN; and
+which way a flow leads, in or out."""
 import functools
-import json
+import ipaddress
 import os
-import sys
 
+import collector
 import frame
 import inputs
 import lab
 import probe
 from case_inputs import TwoPorts
 
-sys.path.insert(0, os.path.join(probe.TOP, "tests", "interop"))
-
-import flowproto
-import tools
-
-# Receives datagrams until its standard input ends, then prints them in hexadecimal.
-SINK = """
-import json, select, socket, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1], flush=True)
-got = []
-while True:
-    ready, _, _ = select.select([s, sys.stdin], [], [])
-    if s in ready:
-        got.append(s.recv(65536).hex())
-    elif sys.stdin in ready:
-        break
-print(json.dumps(got))
-"""
+import tools  # where collector finds its own
 
 
 def named(records, element):
@@ -64,35 +45,83 @@ def names(row, scheme, folder):
     with TwoPorts() as rig:
         tag = sub_interface(rig)
         index = {name: int(rig.rx.run("cat", "/sys/class/net/%s/ifindex" % name).stdout) for name in ("p1", "p2", "p3.7")}
-        sink = rig.rx.popen([sys.executable, "-c", SINK], stdin=-1, stdout=-1, text=True)
-        try:
-            url = "%s://127.0.0.1:%s" % (scheme, sink.stdout.readline().strip())
-            specs = [row.spec.replace("p1", "p1+p2"), row.spec.replace("p1", "p3.7")]
-            with frame.Sender(rig.tx, "p0") as one, frame.Sender(rig.tx, "q0") as two, \
-                    frame.Sender(rig.tx, "r0") as three, \
-                    probe.Weir(rig.rx, specs, (*row.options, "-o", url), folder) as weir:
-                one.send(frame.udp(1001))
-                two.send(frame.udp(1002))
-                three.send(frame.udp(1003, tags=tag))
-                weir.wait_observed(3)
-                records, _ = weir.stop()
-            datagrams = [bytes.fromhex(text) for text in json.loads(sink.communicate("", timeout=10)[0])]
-        finally:
-            sink.kill()
-            sink.wait()
+        specs = [row.spec.replace("p1", "p1+p2"), row.spec.replace("p1", "p3.7")]
+        with collector.Collector(rig.rx, scheme) as sink, frame.Sender(rig.tx, "p0") as one, \
+                frame.Sender(rig.tx, "q0") as two, frame.Sender(rig.tx, "r0") as three, \
+                probe.Weir(rig.rx, specs, (*row.options, "-o", sink.url), folder) as weir:
+            one.send(frame.udp(1001))
+            two.send(frame.udp(1002))
+            three.send(frame.udp(1003, tags=tag))
+            weir.wait_observed(3)
+            records, _ = weir.stop()
+            stream = sink.close()
     seen = {r["sourceTransportPort"]: r["ingressInterface"] for r in records}
     lab.check(seen == {1001: index["p1"], 1002: index["p2"], 1003: index["p3.7"]}, "came in by %s of %s" % (seen, index))
-    stream = flowproto.read_stream(datagrams)
-    lab.check(not stream.problems, "%s" % stream.problems)
     want = {number: name for name, number in index.items()}
     for element in ("interfaceName", "interfaceDescription"):
         got = {number: text.rstrip("\0") for number, text in named(stream, element).items()}
         lab.check(got == want, "%s: %s, expected %s" % (element, got, want))
     for field in ("cflow.if_name", "cflow.if_descr"):
-        got = tshark_names(folder, datagrams, field)
+        got = tshark_names(folder, sink.datagrams, field)
         lab.check(got == set(index), "tshark, %s: %s" % (field, got))
 
 
+LOCAL = "10.77.0.0/31,2001:db8:1::/64"  # of IPv4, only .0 and .1
+INSIDE, ALSO_INSIDE, OUTSIDE, ALSO_OUTSIDE = range(4)
+ENDS4 = (frame.CLIENT, frame.CLIENT - 1, frame.SERVER, frame.SERVER + 1)
+ENDS6 = tuple(map(ipaddress.IPv6Address, ("2001:db8:1::1", "2001:db8:1::2", "2001:db8:2::1", "2001:db8:2::2")))
+IN, OUT = 0, 1  # RFC 5102, 61
+
+# from, to, and what flowDirection each way must have
+TALKS = [(INSIDE, OUTSIDE, OUT, IN), (OUTSIDE, INSIDE, IN, OUT), (INSIDE, ALSO_INSIDE, None, None),
+         (OUTSIDE, ALSO_OUTSIDE, None, None)]
+
+
+def talks():
+    """(frames, {(source, destination): flowDirection of that half}); each talk is answered."""
+    frames, want = [], {}
+    for ends, make in ((ENDS4, frame.udp), (ENDS6, frame.udp6)):
+        for port, (a, b, there, back) in enumerate(TALKS, 1000):
+            frames.append(make(port, source=ends[a], destination=ends[b]))
+            frames.append(make(9, port=port, source=ends[b], destination=ends[a]))
+            one, other = str(ipaddress.ip_address(ends[a])), str(ipaddress.ip_address(ends[b]))
+            want[one, other, port] = there
+            want[other, one, 9] = back
+    return frames, want
+
+
+def half(flow):
+    return (next(flow["source%sAddress" % ip] for ip in ("IPv4", "IPv6") if "source%sAddress" % ip in flow),
+            next(flow["destination%sAddress" % ip] for ip in ("IPv4", "IPv6") if "destination%sAddress" % ip in flow),
+            flow["sourceTransportPort"])
+
+
+def directions(row, scheme, more, folder):
+    """local-networks: in and out, IPv4 and IPv6, whoever speaks first; and the port's name beside them."""
+    frames, want = talks()
+    if "biflow" in more:  # each speaks of its forward direction
+        want = {ends: way for ends, way in want.items() if ends[2] != 9}
+    with inputs.RIGS[row.rig]() as rig:
+        index = int(rig.rx.run("cat", "/sys/class/net/p1/ifindex").stdout)
+        with collector.Collector(rig.rx, scheme) as sink, frame.Sender(rig.tx, "p0") as sender, \
+                probe.Weir(rig.rx, row.spec, (*row.options, "--local-networks", LOCAL, "-o", sink.url + more), folder) as weir:
+            sender.send(*frames)
+            weir.wait_observed(len(frames))
+            weir.stop()
+            stream = sink.close()
+    got = {half(flow): flow.get("flowDirection") for flow in stream.flows()}
+    lab.check(got == want, "flowDirection %s, expected %s" % (got, want))
+    told = {flow["ingressInterface"] for flow in stream.flows()}
+    lab.check(told == {index}, "ingressInterface %s, p1 is %d" % (told, index))
+    for element in ("interfaceName", "interfaceDescription"):
+        text = {number: text.rstrip("\0") for number, text in named(stream, element).items()}
+        lab.check(text.get(index) == "p1", "%s: %s" % (element, text))
+
+
 def cases(full):
+    rows = inputs.of_ports(full)
     return [("names[%s,%s]" % (row.name, scheme), functools.partial(names, row, scheme))
-            for row in inputs.of_ports(full) if row.rig == "port" for scheme in ("netflow9", "ipfix")]
+            for row in rows if row.rig == "port" for scheme in ("netflow9", "ipfix")] + \
+        [("directions[%s,%s%s]" % (row.name, scheme, more), functools.partial(directions, row, scheme, more))
+         for row in rows + inputs.of_rig("gate")[0]
+         for scheme, more in (("netflow9", ""), ("ipfix", "")) + ((("ipfix", "?biflow=yes"),) if row.name == "ring" else ())]

@@ -22,14 +22,6 @@ def needs(word):
         raise lab.Skip("this weir is built without %s" % word)
 
 
-def summed(number):
-    """A frame that the kernel believes: with the checksum of its IP header."""
-    made = frame.udp(number)
-    total = sum(struct.unpack(">10H", made[14:34]))
-    total = (total & 0xffff) + (total >> 16)
-    return made[:24] + struct.pack(">H", ~(total + (total >> 16)) & 0xffff) + made[26:]
-
-
 def refused(space, spec, status, *words):
     """weir must say no: with this status and one line that has these words."""
     done = subprocess.run(space.command([probe.WEIR, "-i", spec, "-o", "null:"]), capture_output=True,
@@ -136,19 +128,6 @@ def xdp_says_what_is_wrong(_):
 
 # ---- netfilter -----------------------------------------------------------------------------------
 
-def passed(rig):
-    """Packets that went on behind the queue."""
-    words = rig.rx.run("nft", "list", "counter", "inet", "gate", "passed").stdout.split()
-    return int(words[words.index("packets") + 1])
-
-
-def wait_passed(rig, packets, seconds=5):
-    end = time.monotonic() + seconds
-    while passed(rig) < packets and time.monotonic() < end:
-        time.sleep(0.02)
-    lab.check(passed(rig) == packets, "%d of %d packets went on" % (passed(rig), packets))
-
-
 def queue_starts_and_stops_unnoticed(_):
     """Packets pass before weir, as it starts, while it runs, as it stops, and when it is killed."""
     needs("nfqueue")
@@ -157,7 +136,7 @@ def queue_starts_and_stops_unnoticed(_):
         def send():
             nonlocal sent
             while not going.is_set():
-                sender.send(*(summed(1000 + n) for n in range(20)))
+                sender.send(*(frame.udp(1000 + n) for n in range(20)))
                 sent += 20
                 time.sleep(0.001)
         thread = threading.Thread(target=send)
@@ -171,11 +150,11 @@ def queue_starts_and_stops_unnoticed(_):
         finally:
             going.set()
             thread.join()
-        wait_passed(rig, sent)
+        rig.wait_passed(sent)
         with probe.Weir(rig.rx, "nfqueue:%d" % inputs.QUEUE) as weir:
             weir.kill()
-        sender.send(*[summed(1)] * 50)
-        wait_passed(rig, sent + 50)
+        sender.send(*[frame.udp(1)] * 50)
+        rig.wait_passed(sent + 50)
 
 
 def queue_fails_open(_):
@@ -185,19 +164,19 @@ def queue_fails_open(_):
     with inputs.GateRig() as rig, frame.Sender(rig.tx, "p0") as sender, \
             probe.Weir(rig.rx, "nfqueue:%d" % inputs.QUEUE) as weir:
         weir.send_signal(signal.SIGSTOP)
-        burst = [summed(1000 + n) for n in range(1000)]
+        burst = [frame.udp(1000 + n) for n in range(1000)]
         for _ in range(100):
             sender.send(*burst)
         end = time.monotonic() + 10
-        while passed(rig) == 0 and time.monotonic() < end:
+        while rig.passed() == 0 and time.monotonic() < end:
             time.sleep(0.02)
-        lab.check(passed(rig) > 0, "nothing passes a queue that is full")
+        lab.check(rig.passed() > 0, "nothing passes a queue that is full")
         weir.send_signal(signal.SIGCONT)
         time.sleep(0.5)
-        sender.send(*[summed(1)] * 10)  # the gap shows with the next packet
+        sender.send(*[frame.udp(1)] * 10)  # the gap shows with the next packet
         weir.wait_observed(100010)
         _, books = weir.stop()
-        wait_passed(rig, 100010)
+        rig.wait_passed(100010)
     lab.check(books["dropped"] > 0, "100,000 packets did not overrun it")
     lab.check(books["observed"] + books["dropped"] == 100010,
               "sent 100010, observed %d + dropped %d" % (books["observed"], books["dropped"]))
@@ -208,20 +187,20 @@ def log_counts_what_it_lost(_):
     needs("nflog")
     with inputs.GateRig() as rig, frame.Sender(rig.tx, "p0") as sender, \
             probe.Weir(rig.rx, "nflog:%d" % inputs.GROUP) as weir:
-        sender.send(summed(1))
+        sender.send(frame.udp(1))
         weir.wait_observed(1)
         weir.send_signal(signal.SIGSTOP)
-        burst = [summed(1000 + n) for n in range(1000)]
+        burst = [frame.udp(1000 + n) for n in range(1000)]
         sent = 1
         for _ in range(500):
             sender.send(*burst)
             sent += 1000
         weir.send_signal(signal.SIGCONT)
         time.sleep(0.5)
-        sender.send(*[summed(1)] * 10)
+        sender.send(*[frame.udp(1)] * 10)
         weir.wait_observed(sent + 10)
         _, books = weir.stop()
-        wait_passed(rig, sent + 10)
+        rig.wait_passed(sent + 10)
     lab.check(books["dropped"] > 0, "%d packets did not overrun it" % sent)
     lab.check(books["observed"] + books["dropped"] == sent + 10,
               "sent %d, observed %d + dropped %d" % (sent + 10, books["observed"], books["dropped"]))

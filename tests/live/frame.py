@@ -10,7 +10,11 @@ CLIENT, SERVER = 0x0a4d0001, 0x0a4d0002
 
 
 def ip4(protocol, payload, source=CLIENT, destination=SERVER):
-    return struct.pack(">BBHHHBBHII", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0, source, destination) + payload
+    """With its checksum, which a gateway looks at."""
+    header = struct.pack(">BBHHHBBHII", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0, source, destination)
+    total = sum(struct.unpack(">10H", header))
+    total = (total & 0xffff) + (total >> 16)
+    return header[:10] + struct.pack(">H", ~(total + (total >> 16)) & 0xffff) + header[12:] + payload
 
 
 def ethernet(payload, tags=b"", ethertype=b"\x08\x00"):
@@ -19,6 +23,12 @@ def ethernet(payload, tags=b"", ethertype=b"\x08\x00"):
 
 def udp(source_port, size=0, tags=b"", port=9, **ends):
     return ethernet(ip4(17, struct.pack(">HHHH", source_port, port, 8 + size, 0) + bytes(size), **ends), tags)
+
+
+def udp6(source_port, size=0, port=9, source=None, destination=None):
+    datagram = struct.pack(">HHHH", source_port, port, 8 + size, 0) + bytes(size)
+    header = struct.pack(">IHBB", 6 << 28, len(datagram), 17, 64) + source.packed + destination.packed
+    return ethernet(header + datagram, ethertype=b"\x86\xdd")
 
 
 def tcp(source_port, flags, **ends):

@@ -1,5 +1,6 @@
 """THE table of live inputs, and the rigs they are tested on. A new input is a row."""
 import functools
+import time
 from collections import namedtuple
 
 import lab
@@ -122,6 +123,17 @@ class GateRig(PortRig):
                        "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.p1.rp_filter=0")
         self.rx.nft(GATE_RULES % GROUP)
         queue(self.rx, "raw", "PREROUTING", "-i", "p1", queues=queues)
+
+    def passed(self):
+        """Packets that went on behind the queue."""
+        words = self.rx.run("nft", "list", "counter", "inet", "gate", "passed").stdout.split()
+        return int(words[words.index("packets") + 1])
+
+    def wait_passed(self, packets, seconds=5):
+        end = time.monotonic() + seconds
+        while self.passed() < packets and time.monotonic() < end:
+            time.sleep(0.02)
+        lab.check(self.passed() == packets, "%d of %d packets went on" % (self.passed(), packets))
 
 
 RIGS = {"port": PortRig, "alone": PortRig, "gate": GateRig, "gate-2": functools.partial(GateRig, TWO_QUEUES)}
