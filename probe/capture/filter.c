@@ -169,6 +169,25 @@ int filter_open(const char *expression, uint16_t linktype, struct filter **ret_f
 	return 0;
 }
 
+int filter_compile(const char *expression, int dlt, const char *name, struct bpf_program *ret_code,
+		   char *errbuf, unsigned errsize)
+{
+	*ret_code = (struct bpf_program){.bf_len = 0};
+	if (expression == NULL || expression[0] == '\0')
+		return 0;
+	pcap_t *pcap = pcap_open_dead(dlt, FILTER_SNAPLEN);
+	if (pcap == NULL) {
+		snprintf(errbuf, errsize, "%s: %s", name, err_str(ERR_NOMEM));
+		return ERR_NOMEM;
+	}
+	int status = pcap_compile(pcap, ret_code, expression, 1, PCAP_NETMASK_UNKNOWN);
+	if (status != 0)
+		snprintf(errbuf, errsize, "filter '%s' does not fit %s: %s", expression, name,
+			 pcap_geterr(pcap));
+	pcap_close(pcap);
+	return status == 0 ? 0 : ERR_USAGE;
+}
+
 /* ---- running ------------------------------------------------------------------------------- */
 
 /* The program for a packet, compiled when it is the first of its kind; NULL when there are too

@@ -10,7 +10,15 @@
 
 #include "packet.h"
 
+struct bpf_program;
 struct filter;
+
+/* For the kernel: what libpcap makes of an expression for captures of its link type `dlt`, which
+ * cbpf_filter makes fit for a socket; no instructions of NULL and "". `name` is the port's, for the
+ * message. Returns 0, and the caller has to pcap_freecode(); ERR_NOMEM or ERR_USAGE with a line in
+ * errbuf. */
+int filter_compile(const char *expression, int dlt, const char *name, struct bpf_program *ret_code,
+		   char *errbuf, unsigned errsize);
 
 /* The expression is copied. Returns 0 or ERR_NOMEM. */
 int filter_new(const char *expression, struct filter **ret_filter);

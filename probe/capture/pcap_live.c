@@ -4,8 +4,11 @@
  *
  * libpcap's ring is read without blocking; waiting is done here with poll(2), because how long
  * libpcap itself waits depends on kernel and driver. A packet of libpcap's lives until the next
- * one, so each is copied into the batch's memory, up to the snapshot length. The filter runs in the
- * kernel.
+ * one, so each is copied into the batch's memory, up to the snapshot length.
+ *
+ * The filter is the one of the other inputs, not pcap_setfilter()'s: live, libpcap means by `ip`
+ * tagged frames too, which it does not in a capture. It runs in the kernel where libpcap reads a
+ * packet socket that has the frame as it was; else here.
  *
  * An interface that goes away is waited for: `next` keeps returning 0 and tries to open it again
  * once a second, by the monotonic clock. A handle belongs to one thread.
@@ -16,10 +19,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "backend.h"
+#include "cbpf.h"
 #include "chunks.h"
 #include "err.h"
+#include "filter.h"
 #include "iface.h"
 #include "linktype.h"
 #include "log.h"
@@ -38,13 +44,17 @@ struct pcap_live {
 	struct capture base;
 	pcap_t *pcap;            /* NULL while the interface is gone */
 	char *name;              /* of the interface */
-	char *filter;            /* NULL without */
+	char *expression;        /* of the filter; NULL without */
+	struct filter *filter;   /* in user space, where the kernel cannot; else NULL */
 	int snaplen;
 	int64_t ns_per_tick;     /* of libpcap's tv_usec */
 	struct raw_packet blank; /* what all packets have in common */
 	struct chunks copies;
 	struct mono_time retry;  /* not to be opened again before */
+	uint64_t early;          /* at most so many packets came before the filter was in place ... */
+	struct pkt_time placed; /* ... which was then */
 	uint64_t received;
+	uint64_t filtered;
 	uint64_t merged;         /* packets longer than the interface carries */
 	uint32_t longest;        /* frame that it does; UINT32_MAX unknown */
 	uint64_t drops[CAPTURE_DROP_COUNT]; /* by handles that are closed */
@@ -109,23 +119,47 @@ static int activate(const struct pcap_live *live, pcap_t *pcap, char *errbuf, un
 	return 0;
 }
 
-static int set_filter(const struct pcap_live *live, pcap_t *pcap, char *errbuf, unsigned errsize)
+/* Does the kernel see the frames that we get, but for a VLAN tag that it keeps beside? Not where
+ * libpcap makes up a header ("any"), nor where it reads something else than a port. */
+static bool is_plain_port(pcap_t *pcap)
+{
+	int domain = -1, fd = pcap_get_selectable_fd(pcap), dlt = pcap_datalink(pcap);
+	socklen_t size = sizeof(domain);
+	return dlt != DLT_LINUX_SLL && dlt != DLT_LINUX_SLL2 &&
+	       getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_PACKET;
+}
+
+/* Packets that the socket has got before they are let go by their number and their time; the one
+ * alone would not do where libpcap leaves out what it has counted (lo), nor the other when the
+ * clock is set. */
+static bool place_filter(struct pcap_live *live, pcap_t *pcap, const struct bpf_program *code)
+{
+	struct cbpf accept;
+	struct pcap_stat stat;
+	cbpf_filter(&accept, (const struct sock_filter *)code->bf_insns, code->bf_len,
+		    (uint32_t)live->snaplen);
+	struct sock_fprog program = {.len = (unsigned short)accept.n, .filter = accept.insn};
+	if (accept.bad || setsockopt(pcap_get_selectable_fd(pcap), SOL_SOCKET, SO_ATTACH_FILTER,
+				     &program, sizeof(program)) < 0)
+		return false;
+	live->placed = wall_now();
+	live->early = code->bf_len > 0 && pcap_stats(pcap, &stat) == 0 ? stat.ps_recv : 0;
+	return true;
+}
+
+static int set_filter(struct pcap_live *live, pcap_t *pcap, char *errbuf, unsigned errsize)
 {
 	struct bpf_program code;
-	if (live->filter == NULL)
-		return 0;
-	if (pcap_compile(pcap, &code, live->filter, 1, PCAP_NETMASK_UNKNOWN) != 0) {
-		snprintf(errbuf, errsize, "filter '%s' does not fit %s: %s", live->filter,
-			 live->name, pcap_geterr(pcap));
-		return ERR_USAGE;
-	}
-	int status = pcap_setfilter(pcap, &code);
+	int dlt = pcap_datalink(pcap);
+	int err = filter_compile(live->expression, dlt, live->name, &code, errbuf, errsize);
+	if (err != 0)
+		return err;
+	bool placed = is_plain_port(pcap) && place_filter(live, pcap, &code);
 	pcap_freecode(&code);
-	if (status != 0) {
-		snprintf(errbuf, errsize, "%s: %s", live->name, pcap_geterr(pcap));
-		return ERR_IO;
-	}
-	return 0;
+	if (placed || live->filter != NULL)
+		return 0;
+	return filter_open(live->expression, linktype_from_dlt(dlt), &live->filter, errbuf,
+			   errsize);
 }
 
 /* Activates the interface and takes note of what it is. */
@@ -159,8 +193,9 @@ static void live_free(struct pcap_live *live)
 	if (live->pcap != NULL)
 		pcap_close(live->pcap);
 	chunks_fini(&live->copies);
+	filter_free(live->filter);
 	free(live->name);
-	free(live->filter);
+	free(live->expression);
 	free(live);
 }
 
@@ -170,12 +205,12 @@ static int live_init(struct pcap_live *live, const struct capture_conf *conf, ch
 	bool filtered = conf->filter != NULL && conf->filter[0] != '\0';
 	live->base.ops = &capture_pcap_live_ops;
 	live->name = strdup(interface_of(conf->spec));
-	live->filter = filtered ? strdup(conf->filter) : NULL;
+	live->expression = filtered ? strdup(conf->filter) : NULL;
 	live->blank.iface = conf->iface;
 	live->nowait = conf->nowait;
 	uint32_t snaplen = conf->snaplen != 0 ? conf->snaplen : DEFAULT_SNAPLEN;
 	live->snaplen = (int)(snaplen < MAX_SNAPLEN ? snaplen : MAX_SNAPLEN);
-	if (live->name == NULL || (filtered && live->filter == NULL)) {
+	if (live->name == NULL || (filtered && live->expression == NULL)) {
 		snprintf(errbuf, errsize, "%s: %s", conf->spec, err_str(ERR_NOMEM));
 		return ERR_NOMEM;
 	}
@@ -235,17 +270,27 @@ static void live_retry(struct pcap_live *live)
 		log_warnx("capture", "interface is back: interface=%s", live->name);
 }
 
+static bool is_early(struct pcap_live *live, int64_t ns)
+{
+	if (live->early == 0)
+		return false;
+	live->early--;
+	return ns < live->placed.ns;
+}
+
 static void on_packet(u_char *user, const struct pcap_pkthdr *header, const u_char *data)
 {
 	struct pcap_live *live = (struct pcap_live *)user;
 	struct raw_packet *pkt = &live->pkts[live->n];
 	uint32_t caplen = header->caplen < MAX_SNAPLEN ? header->caplen : MAX_SNAPLEN;
+	int64_t ns = header->ts.tv_sec * NS_PER_S + header->ts.tv_usec * live->ns_per_tick;
+	if (is_early(live, ns))
+		return;
 	*pkt = live->blank;
 	pkt->data = chunks_copy(&live->copies, data, caplen);
 	pkt->caplen = pkt->data != NULL ? caplen : 0;
 	pkt->wirelen = header->len > caplen ? header->len : caplen;
 	live->merged += header->len > live->longest;
-	int64_t ns = header->ts.tv_sec * NS_PER_S + header->ts.tv_usec * live->ns_per_tick;
 	pkt->time.ns = ns > 0 ? ns : 0;
 	live->n++;
 }
@@ -288,7 +333,11 @@ static int live_next(struct capture *capture, struct raw_packet *pkts, unsigned 
 	}
 	live->ended = late_ns > 0 && live->n == 0;
 	live->received += live->n;
-	return (int)live->n;
+	if (live->filter == NULL)
+		return (int)live->n;
+	unsigned kept = filter_keep(live->filter, pkts, live->n);
+	live->filtered += live->n - kept;
+	return (int)kept;
 }
 
 static int live_fd(struct capture *capture)
@@ -309,6 +358,7 @@ static void live_stats(struct capture *capture, struct capture_stats *ret_stats)
 	const struct pcap_live *live = (const struct pcap_live *)capture;
 	*ret_stats = (struct capture_stats){
 		.received = live->received,
+		.filtered = live->filtered,
 		.merged = live->merged,
 		.gone = live->pcap == NULL,
 	};

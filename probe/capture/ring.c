@@ -97,26 +97,6 @@ static inline struct ring *ring_of(struct capture *capture)
 
 /* ---- programs ------------------------------------------------------------------------------- */
 
-/* What pcap_compile makes of the filter; nothing of none. */
-static int compile(const struct ring *r, const char *filter, struct bpf_program *ret_code,
-		   char *errbuf, unsigned errsize)
-{
-	ret_code->bf_len = 0;
-	ret_code->bf_insns = NULL;
-	if (filter == NULL)
-		return 0;
-	pcap_t *pcap = pcap_open_dead(r->dlt, MAX_SNAPLEN);
-	if (pcap == NULL)
-		return ERR_NOMEM;
-	int err =
-		pcap_compile(pcap, ret_code, filter, 1, PCAP_NETMASK_UNKNOWN) == 0 ? 0 : ERR_USAGE;
-	if (err != 0)
-		snprintf(errbuf, errsize, "filter '%s' does not fit %s: %s", filter, r->name,
-			 pcap_geterr(pcap));
-	pcap_close(pcap);
-	return err;
-}
-
 /* The kernel cannot run it: it is run here, and sampling too, which comes after. */
 static int filter_here(struct ring *r, const char *filter, uint32_t snaplen)
 {
@@ -138,7 +118,6 @@ static int make_sampling(struct ring *r, const struct bpf_program *code, uint32_
 static int make_programs(struct ring *r, const struct capture_conf *conf, char *errbuf,
 			 unsigned errsize)
 {
-	bool filtered = conf->filter != NULL && conf->filter[0] != '\0';
 	uint32_t snaplen = conf->snaplen != 0 ? conf->snaplen : DEFAULT_SNAPLEN;
 	struct bpf_program code;
 	r->accept = malloc(sizeof(*r->accept));
@@ -146,7 +125,7 @@ static int make_programs(struct ring *r, const struct capture_conf *conf, char *
 		return ERR_NOMEM;
 	if (snaplen > MAX_SNAPLEN)
 		snaplen = MAX_SNAPLEN;
-	int err = compile(r, filtered ? conf->filter : NULL, &code, errbuf, errsize);
+	int err = filter_compile(conf->filter, r->dlt, r->name, &code, errbuf, errsize);
 	if (err != 0)
 		return err;
 	cbpf_filter(r->accept, (const struct sock_filter *)code.bf_insns, code.bf_len, snaplen);
@@ -154,8 +133,7 @@ static int make_programs(struct ring *r, const struct capture_conf *conf, char *
 		err = filter_here(r, conf->filter, snaplen);
 	else if (conf->random_n > 1 && conf->random_n <= CBPF_RANDOM_MAX)
 		err = make_sampling(r, &code, conf->random_n);
-	if (filtered)
-		pcap_freecode(&code);
+	pcap_freecode(&code);
 	return err;
 }
 

@@ -3,7 +3,6 @@ import os
 import signal
 import struct
 import subprocess
-import threading
 import time
 
 import case_traffic
@@ -131,30 +130,18 @@ def xdp_says_what_is_wrong(_):
 def queue_starts_and_stops_unnoticed(_):
     """Packets pass before weir, as it starts, while it runs, as it stops, and when it is killed."""
     needs("nfqueue")
-    sent, going = 0, threading.Event()
     with inputs.GateRig() as rig, frame.Sender(rig.tx, "p0") as sender:
-        def send():
-            nonlocal sent
-            while not going.is_set():
-                sender.send(*(frame.udp(1000 + n) for n in range(20)))
-                sent += 20
-                time.sleep(0.001)
-        thread = threading.Thread(target=send)
-        thread.start()
-        try:
+        with frame.Flood(rig.tx, "p0", [frame.udp(1000 + n) for n in range(20)]) as flood:
             for _ in range(8):
                 with probe.Weir(rig.rx, "nfqueue:%d" % inputs.QUEUE) as weir:
                     time.sleep(0.1)
                     _, books = weir.stop()
                 lab.check(books["metered"] > 0 and books["dropped"] == 0, "%s" % books)
-        finally:
-            going.set()
-            thread.join()
-        rig.wait_passed(sent)
+        rig.wait_passed(flood.sent)
         with probe.Weir(rig.rx, "nfqueue:%d" % inputs.QUEUE) as weir:
             weir.kill()
         sender.send(*[frame.udp(1)] * 50)
-        rig.wait_passed(sent + 50)
+        rig.wait_passed(flood.sent + 50)
 
 
 def queue_fails_open(_):

@@ -1,5 +1,6 @@
 """What a ring has the kernel do, and what it tells of losses."""
 import functools
+import ipaddress
 import os
 import time
 import signal
@@ -11,33 +12,64 @@ import inputs
 import lab
 import probe
 
-TAG, OUTER = b"\x81\x00\x20\x64", b"\x88\xa8\x00\x65"
+TAG, OUTER, TEN = b"\x81\x00\x20\x64", b"\x88\xa8\x00\x65", b"\x81\x00\x00\x0a"
 
-# (name, frames) by tags; what each filter must take of them, worked out from pcap-filter(7)
-SENT = {"plain": 3, "tagged": 5, "double": 7}
+# frames by name: how many are sent, and what each filter must take of them, worked out from pcap-filter(7)
+SENT = {"plain": 3, "tagged": 5, "double": 7, "web": 11, "web10": 13, "six": 17, "six10": 19}
+SINGLE = {"tagged", "web10", "six10"}
 FILTERS = [
-    ("ip", {"plain"}),
-    ("vlan", {"tagged", "double"}),
-    ("vlan 100", {"tagged"}),
+    ("ip", {"plain", "web"}),
+    ("ip6", {"six"}),
+    ("vlan", SINGLE | {"double"}),
+    ("vlan and ip", {"tagged", "web10"}),
+    ("vlan 10", {"web10", "six10"}),
+    ("vlan 10 and ip6", {"six10"}),
     ("vlan 101 and vlan 100", {"double"}),
     ("vlan 100 and udp port 9", {"tagged"}),
-    ("udp port 9", {"plain"}),
-    ("not vlan", {"plain"}),
+    ("tcp port 80", {"web"}),
+    ("vlan and tcp port 80", {"web10"}),
+    ("tcp port 80 or (vlan and tcp port 80)", {"web", "web10"}),
+    ("not vlan", {"plain", "web", "six"}),
+    ("ether proto 0x8100", SINGLE),
+    ("len <= 50", {"plain", "tagged"}),
 ]
 
 
-def filters(row, _):
+def filtered_frames():
+    six = {"source": ipaddress.IPv6Address("2001:db8::1"), "destination": ipaddress.IPv6Address("2001:db8::2")}
+    return {"plain": frame.udp(1000), "tagged": frame.udp(1001, tags=TAG), "double": frame.udp(1002, 20, tags=OUTER + TAG),
+            "web": frame.tcp(1003, frame.SYN), "web10": frame.tcp(1004, frame.SYN, tags=TEN),
+            "six": frame.udp6(1005, **six), "six10": frame.udp6(1006, tags=TEN, **six)}
+
+
+def filters(row, folder):
     """A filter means on a port what it means on a capture: the tag is part of the frame."""
-    made = {"plain": frame.udp(1000), "tagged": frame.udp(1001, tags=TAG), "double": frame.udp(1002, tags=OUTER + TAG)}
+    made = filtered_frames()
+    frames = [made[name] for name, count in SENT.items() for _ in range(count)]
+    path = os.path.join(folder, "sent.pcap")
+    frame.write_pcap(path, frames)
     with inputs.PortRig() as rig, frame.Sender(rig.tx, "p0") as sender:
         for text, wanted in FILTERS:
             with probe.Weir(rig.rx, row.spec, (*row.options, "--filter", text)) as weir:
-                for name, count in SENT.items():
-                    sender.send(*[made[name]] * count)
+                sender.send(*frames)
                 _, books = weir.stop()
             want = sum(SENT[name] for name in wanted)
-            lab.check(books["metered"] == want == books["observed"],
-                      "'%s' takes %d, metered %d of %d" % (text, want, books["metered"], books["observed"]))
+            _, replayed = probe.replay(path, ("--filter", text))
+            lab.check(books["observed"] == want == replayed["observed"],
+                      "'%s' takes %d, observed %d at the port, %d of a capture" %
+                      (text, want, books["observed"], replayed["observed"]))
+
+
+def filters_at_once(row, _):
+    """What came between the opening of a port and its filter's being in place is not seen, what comes then is."""
+    wanted, others = frame.udp(1, port=7), [frame.udp(1000 + n) for n in range(20)]
+    with inputs.PortRig() as rig, frame.Sender(rig.tx, "p0") as sender, frame.Flood(rig.tx, "p0", others, 0):
+        for _ in range(5):
+            with probe.Weir(rig.rx, row.spec, (*row.options, "--filter", "udp dst port 7")) as weir:
+                sender.send(*[wanted] * 5)
+                weir.wait_observed(5)
+                _, books = weir.stop()
+            lab.check(books["observed"] == 5 == books["metered"], "sent 5 that match, observed %d" % books["observed"])
 
 
 def sampled(row, _):
@@ -146,10 +178,12 @@ def cases(_):
     for row in inputs.INPUTS:
         every = []
         if row.name.startswith("ring"):
-            every = [filters, sampled, jumbo]
+            every = [sampled, jumbo]
         if row.name == "ring":
             every += [losses, pinned]
             found += [("ring_says_what_is_wrong", says_what_is_wrong)]
+        if row.rig in ("port", "alone"):
+            every += [filters, filters_at_once]
         if row.joins and row.rig == "port":  # XDP gives no time: packets have that of being looked at
             every += [in_order]
         found += [("%s[%s]" % (function.__name__, row.name), functools.partial(function, row)) for function in every]

@@ -2,6 +2,8 @@
 import ctypes
 import socket
 import struct
+import threading
+import time
 
 import lab
 
@@ -25,14 +27,22 @@ def udp(source_port, size=0, tags=b"", port=9, **ends):
     return ethernet(ip4(17, struct.pack(">HHHH", source_port, port, 8 + size, 0) + bytes(size), **ends), tags)
 
 
-def udp6(source_port, size=0, port=9, source=None, destination=None):
+def udp6(source_port, size=0, tags=b"", port=9, source=None, destination=None):
     datagram = struct.pack(">HHHH", source_port, port, 8 + size, 0) + bytes(size)
     header = struct.pack(">IHBB", 6 << 28, len(datagram), 17, 64) + source.packed + destination.packed
-    return ethernet(header + datagram, ethertype=b"\x86\xdd")
+    return ethernet(header + datagram, tags, b"\x86\xdd")
 
 
-def tcp(source_port, flags, **ends):
-    return ethernet(ip4(6, struct.pack(">HHIIBBHHH", source_port, 80, 1, 1, 0x50, flags, 1000, 0, 0), **ends))
+def tcp(source_port, flags, tags=b"", **ends):
+    return ethernet(ip4(6, struct.pack(">HHIIBBHHH", source_port, 80, 1, 1, 0x50, flags, 1000, 0, 0), **ends), tags)
+
+
+def write_pcap(path, frames):
+    """A capture of these frames, a microsecond apart."""
+    with open(path, "wb") as file:
+        file.write(struct.pack("<IHHIIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
+        for number, one in enumerate(frames):
+            file.write(struct.pack("<IIII", 1700000000, number, len(one), len(one)) + one)
 
 
 CLONE_NEWNET = 0x40000000
@@ -66,3 +76,28 @@ class Sender:
 
     def __exit__(self, *_):
         self.socket.close()
+
+
+class Flood:
+    """Sends these frames over and over, with a pause after each burst, from a thread; a context manager."""
+
+    def __init__(self, space, link, frames, pause=0.001):
+        self.pause = pause
+        self.sender, self.frames, self.over = Sender(space, link), frames, threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.sent = 0
+
+    def run(self):
+        while not self.over.is_set():
+            self.sender.send(*self.frames)
+            self.sent += len(self.frames)
+            time.sleep(self.pause)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+        self.sender.socket.close()
