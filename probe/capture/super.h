@@ -32,9 +32,10 @@ struct super {
 };
 
 /*
- * Begins with an Ethernet frame, or an IP packet where `whole` has another link type (a tun device's),
- * whose bytes at `data` may be written to; with the type and the segment size that the kernel tells. False when the headers are not what these promise, or
- * were not captured: a tunnel's, say. Then `super->whole` has to be taken as one packet.
+ * Begins with an Ethernet frame, or an IP packet where `whole` has another link type (a tun
+ * device's), whose bytes at `data` may be written to; with the type and the segment size that the
+ * kernel tells. False when the headers are not what these promise, or were not captured: a
+ * tunnel's, say. Then `super->whole` has to be taken as one packet.
  */
 bool super_begin(struct super *super, const struct raw_packet *whole, uint8_t *data, unsigned type,
 		 unsigned size);
