@@ -456,7 +456,7 @@ static void check_inputs(struct loader *l)
 static void add_output_fault(struct loader *l, unsigned index, const char *reason)
 {
 	char named[512];
-	char *url = secret_hide(l->conf->outputs.item[index]);
+	char *url = secret_cut(l->conf->outputs.item[index]);
 	/* The exporter's line may begin with the output's name; so does ours. */
 	snprintf(named, sizeof(named), "output \"%s\": ", url != NULL ? url : "");
 	if (strncmp(reason, named, strlen(named)) == 0)

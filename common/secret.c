@@ -33,7 +33,14 @@ static char *append(char *to, const char *from, size_t n)
 	return to + n;
 }
 
-char *secret_hide(const char *url)
+static bool is_property(const char *name, size_t n)
+{
+	static const char prefix[] = "kafka.";
+	return n > strlen(prefix) && memcmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/* `cut`: as secret_cut. */
+static char *hide(const char *url, bool cut)
 {
 	/* "n=" at least comes before what is hidden: it cannot get longer than twice */
 	char *copy = malloc(2 * strlen(url) + sizeof(hidden));
@@ -45,9 +52,11 @@ char *secret_hide(const char *url)
 		end = end_of_pair(pair);
 		const size_t name = strcspn(pair, "=");
 		const size_t len = (size_t)(end - pair);
-		if (name < len && secret_option(pair, name)) {
+		if (name < len && (secret_option(pair, name) || (cut && is_property(pair, name)))) {
 			to = append(to, pair, name + 1);
 			to = append(to, hidden, strlen(hidden));
+			if (cut)
+				break;
 		} else {
 			to = append(to, pair, len);
 		}
@@ -56,4 +65,14 @@ char *secret_hide(const char *url)
 	}
 	*to = '\0';
 	return copy;
+}
+
+char *secret_hide(const char *url)
+{
+	return hide(url, false);
+}
+
+char *secret_cut(const char *url)
+{
+	return hide(url, true);
 }

@@ -12,4 +12,9 @@ bool secret_option(const char *name, size_t n);
 /* A copy of the URL, malloced, with *** in place of each value that is secret; NULL: no memory. */
 char *secret_hide(const char *url);
 
+/* The same for a URL that may be wrong: a secret may be cut at an & that was not written as %26, or
+ * its name be misspelt. *** stands for the value of the first property of a library, and for all
+ * that follows it. */
+char *secret_cut(const char *url);
+
 #endif

@@ -538,7 +538,7 @@ static int check_domains(const char *const *urls, unsigned index, struct errtext
 
 static int check_together(const char *const *urls, unsigned index, struct errtext *e)
 {
-	char *shown = secret_hide(urls[index]);
+	char *shown = secret_cut(urls[index]);
 	errtext_begin(e, "output \"%s\": ", shown != NULL ? shown : "");
 	free(shown);
 	int err = check_paths(urls, index, e);

@@ -42,7 +42,7 @@ struct output {
 /* ERR_USAGE leaves what was right in the spec. In any case url_spec_fini is due. */
 static int read_url(const struct output_conf *conf, struct errtext *e, struct url_spec *ret_spec)
 {
-	char *shown = secret_hide(conf->url);
+	char *shown = secret_cut(conf->url);
 	errtext_begin(e, "output \"%s\": ", shown != NULL ? shown : "");
 	free(shown);
 	int err = url_parse(conf->url, e, ret_spec);

@@ -18,6 +18,7 @@
 #include "err.h"
 #include "fail.h"
 #include "format/format.h"
+#include "secret.h"
 #include "spool/spool.h"
 #include "transport/transport.h"
 
@@ -472,12 +473,37 @@ static char *next_pair(char **rest)
 	return pair;
 }
 
+static bool is_option(const char *pair, size_t n, const struct scheme *scheme)
+{
+	if (pair[n] != '=')
+		return false;
+	if ((scheme->options & URL_HAS(URL_KAFKA)) && strncmp(pair, "kafka.", 6) == 0)
+		return true;
+	for (unsigned i = 0; i < URL_OPTION_COUNT; i++)
+		if ((scheme->options & URL_HAS(i)) && strlen(options[i].name) == n &&
+		    memcmp(options[i].name, pair, n) == 0)
+			return true;
+	return false;
+}
+
+/* What is no option behind a secret is the rest of it, and not shown. */
 static int read_options(char *query, struct errtext *e, struct url_spec *spec)
 {
 	int err = 0;
-	for (char *pair = next_pair(&query); pair != NULL; pair = next_pair(&query))
-		if (*pair != '\0' && read_option(pair, e, spec) != 0)
+	bool after_secret = false;
+	for (char *pair = next_pair(&query); pair != NULL; pair = next_pair(&query)) {
+		const size_t n = strcspn(pair, "=");
+		const bool secret = secret_option(pair, n);
+		if (*pair == '\0')
+			continue;
+		if (after_secret && !is_option(pair, n, spec->scheme))
+			err = fail(e, ERR_USAGE,
+				   "what follows the & behind a secret is no option; "
+				   "an & that belongs to a value is written %%26");
+		else if (read_option(pair, e, spec) != 0)
 			err = ERR_USAGE;
+		after_secret |= secret;
+	}
 	return err;
 }
 

@@ -35,3 +35,23 @@ Test(secret, values_of_secrets_are_hidden_and_nothing_else)
 		free(shown);
 	}
 }
+
+Test(secret, a_url_that_may_be_wrong_ends_at_its_first_property)
+{
+	static const struct {
+		const char *url, *shown;
+	} cases[] = {
+		{"json:-", "json:-"},
+		{"kafka://kafka.a=b/t?acks=1", "kafka://kafka.a=b/t?acks=1"},
+		{"kafka://a/t?acks=2&kafka.sasl.password=hunter&two&linger=3",
+		 "kafka://a/t?acks=2&kafka.sasl.password=***"},
+		{"kafka://a/t?kafka.sasl.passwrod=x&acks=2", "kafka://a/t?kafka.sasl.passwrod=***"},
+		{"kafka://a/t?kafka.sasl.password", "kafka://a/t?kafka.sasl.password"},
+		{"json+tls://h:1?key=k.pem&cert=c.pem", "json+tls://h:1?key=k.pem&cert=c.pem"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *shown = secret_cut(cases[i].url);
+		cr_expect_str_eq(shown, cases[i].shown);
+		free(shown);
+	}
+}
