@@ -436,6 +436,7 @@ static int make_parts(struct dtls *d, const struct transport_conf *conf, struct 
 			       &d->dial);
 	if (err != 0)
 		return err;
+	dial_own(d->dial, conf->own);
 	d->timer = event_new(conf->base, -1, 0, on_timer, d);
 	d->later = event_new(conf->base, -1, 0, on_later, d);
 	return d->timer != NULL && d->later != NULL ? more_slots(d) : ERR_NOMEM;

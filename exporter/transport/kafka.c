@@ -9,14 +9,18 @@
  * records until the report. When a session fails (a message timed out, the topic is not there, no
  * broker answers) librdkafka forgets what it holds, and the output, which has more room and
  * perhaps a disk, encodes it anew in the next session. So a record may arrive twice, never less.
+ * A fatal error (of an idempotent producer: sequence numbers that the broker does not take) is the
+ * end of the producer: it is left behind, and the next session has another.
  *
- * Threads: all callbacks but one come from rd_kafka_poll on the export thread, which an eventfd
- * wakes; the log's too. The exception is on_broker_state, of the brokers' threads: it sets a flag
- * and writes to the eventfd. What it touches (struct link) lives as long as those threads do, and
- * is freed with the producer by a thread of its own: the join may wait for a name server.
+ * Threads: nearly all callbacks come from rd_kafka_poll on the export thread, which an eventfd
+ * wakes; the log's too. The brokers' threads call on_broker_state, which sets a flag
+ * and writes to the eventfd; and those that connect and close (kafka_sockets.h). What they touch
+ * (struct link) lives as long as those threads do, and is freed with the producer by a thread of its
+ * own: the join may wait for a name server.
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -33,6 +37,7 @@
 #include "delivery.h"
 #include "err.h"
 #include "kafka.h"
+#include "kafka_sockets.h"
 #include "log.h"
 #include "transport.h"
 
@@ -61,15 +66,18 @@ struct link {
 	struct kafka *_Atomic owner; /* NULL: it is being freed */
 	rd_kafka_t *rk;
 	rd_kafka_topic_t *topic;
-	int wake_fd;		  /* eventfd */
+	int wake_fd;		  /* the eventfd of struct kafka, once more */
 	_Atomic bool broker_came; /* since it was looked at last */
+	struct kafka_sockets sockets;
 };
 
 struct kafka {
 	struct transport base;
 	const struct url_spec *spec;
 	const struct session_events *events;
-	struct link *link;
+	struct own *own;
+	struct link *link; /* NULL: there is none, it is the timer's to make one */
+	int wake_fd;	   /* eventfd */
 	struct event *wake;
 	struct event *timer; /* AWAY: the pause; UP: no broker is there */
 	enum kafka_state state;
@@ -143,6 +151,61 @@ static void say_failed(struct kafka *k, const char *why)
 	log_warnx("output", "kafka://%s/%s: %s; trying again", k->spec->host, k->spec->topic, why);
 }
 
+/* ---- the end of a producer ---- */
+
+static void *farewell(void *arg)
+{
+	struct link *link = arg;
+	if (link->topic != NULL)
+		rd_kafka_topic_destroy(link->topic);
+	if (link->rk != NULL)
+		rd_kafka_destroy(link->rk);
+	if (link->wake_fd >= 0)
+		close(link->wake_fd);
+	free(link);
+	return NULL;
+}
+
+/* Frees the producer, and waits for so long; then that goes on beside us. */
+static void drop_link(struct link *link, int wait_s)
+{
+	const int flags =
+		RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING;
+	pthread_t thread;
+	struct timespec until;
+	link->owner = NULL;
+	kafka_sockets_leave(&link->sockets);
+	if (link->rk != NULL)
+		rd_kafka_purge(link->rk, flags);
+	if (pthread_create(&thread, NULL, farewell, link) != 0)
+		return;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += wait_s;
+	if (pthread_timedjoin_np(thread, NULL, &until) != 0)
+		pthread_detach(thread);
+}
+
+static bool is_dead(const struct link *link)
+{
+	return rd_kafka_fatal_error(link->rk, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* Nothing is left of what the producer holds, or of one that is dead. */
+static void empty_producer(struct kafka *k)
+{
+	const int flags =
+		RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING;
+	if (k->link == NULL)
+		return;
+	if (!is_dead(k->link)) {
+		rd_kafka_purge(k->link->rk, flags);
+		return;
+	}
+	drop_link(k->link, 0);
+	k->link = NULL;
+	k->broker_up = false;
+}
+
 /* ---- sessions ---- */
 
 static void set_timer(struct kafka *k, int64_t ns)
@@ -156,15 +219,12 @@ static void set_timer(struct kafka *k, int64_t ns)
 
 static void fall(struct kafka *k, const char *why)
 {
-	const int flags =
-		RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING;
 	if (k->state == KAFKA_UP && mono_now().ns - k->up_ns >= GOOD_NS) {
 		backoff_reset(&k->backoff);
 		k->said[0] = '\0';
 	}
 	say_failed(k, why);
-	if (k->link->rk != NULL)
-		rd_kafka_purge(k->link->rk, flags);
+	empty_producer(k);
 	delivery_reset(&k->window);
 	k->failure[0] = '\0';
 	k->stalled = k->full = k->ending = false;
@@ -208,7 +268,9 @@ static void note_failure(struct kafka *k, rd_kafka_resp_err_t err)
 	if (err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
 	    err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
 		hint = " (create the topic, or let the brokers do it)";
-	if (k->failure[0] == '\0')
+	if (err == RD_KAFKA_RESP_ERR__FATAL)
+		rd_kafka_fatal_error(k->link->rk, k->failure, sizeof(k->failure));
+	else if (k->failure[0] == '\0')
 		snprintf(k->failure, sizeof(k->failure), "%s%s", rd_kafka_err2str(err), hint);
 }
 
@@ -235,13 +297,12 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 /* Is the session alive when no broker is connected? For a while: they come back. */
 static void on_error(rd_kafka_t *rk, int code, const char *text, void *opaque)
 {
+	(void)rk;
 	const struct link *link = opaque;
 	struct kafka *k = link->owner;
 	const rd_kafka_resp_err_t err = (rd_kafka_resp_err_t)code;
 	if (err == RD_KAFKA_RESP_ERR__FATAL) {
-		char why[200];
-		rd_kafka_fatal_error(rk, why, sizeof(why));
-		snprintf(k->failure, sizeof(k->failure), "%s", why);
+		note_failure(k, err);
 	} else if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
 		snprintf(k->broker_said, sizeof(k->broker_said), "%s", text);
 	} else {
@@ -265,6 +326,17 @@ static rd_kafka_resp_err_t on_broker_state(rd_kafka_t *rk, int32_t broker_id, co
 	while (write(link->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
 	return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static int on_connect(int fd, const struct sockaddr *peer, int len, const char *id, void *opaque)
+{
+	(void)id;
+	return kafka_sockets_connect(&((struct link *)opaque)->sockets, fd, peer, len);
+}
+
+static int on_close(int fd, void *opaque)
+{
+	return kafka_sockets_close(&((struct link *)opaque)->sockets, fd);
 }
 
 static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque,
@@ -328,7 +400,7 @@ static void retry_stalled(struct kafka *k)
 static void settle(struct kafka *k)
 {
 	tell_deliveries(k);
-	if (k->state == KAFKA_UP && k->failure[0] != '\0') {
+	if (k->failure[0] != '\0' && (k->state == KAFKA_UP || is_dead(k->link))) {
 		char why[sizeof(k->failure)];
 		memcpy(why, k->failure, sizeof(why));
 		fall(k, why);
@@ -345,7 +417,7 @@ static void settle(struct kafka *k)
 
 static void go_on(struct kafka *k)
 {
-	if (k->link->rk == NULL || k->state == KAFKA_OVER)
+	if (k->link == NULL || k->state == KAFKA_OVER)
 		return;
 	rd_kafka_poll(k->link->rk, 0);
 	see_brokers(k);
@@ -364,26 +436,28 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 
 /* ---- the producer ---- */
 
-static int make_link(struct kafka *k, struct errtext *e)
+static int make_producer(const struct kafka *k, struct link *link, struct errtext *e)
 {
 	rd_kafka_conf_t *conf;
 	int err = kafka_conf_make(k->spec, e, &conf);
 	if (err != 0)
 		return err;
-	rd_kafka_conf_set_opaque(conf, k->link);
+	rd_kafka_conf_set_opaque(conf, link);
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	rd_kafka_conf_set_error_cb(conf, on_error);
 	rd_kafka_conf_set_log_cb(conf, on_log);
-	rd_kafka_conf_interceptor_add_on_new(conf, "weir", on_new, k->link);
+	rd_kafka_conf_set_connect_cb(conf, on_connect);
+	rd_kafka_conf_set_closesocket_cb(conf, on_close);
+	rd_kafka_conf_interceptor_add_on_new(conf, "weir", on_new, link);
 	char why[256];
-	k->link->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
-	if (k->link->rk == NULL) {
+	link->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
+	if (link->rk == NULL) {
 		rd_kafka_conf_destroy(conf);
 		return fail(e, ERR_NOTREADY, "%s", why);
 	}
-	rd_kafka_set_log_queue(k->link->rk, NULL);
-	k->link->topic = rd_kafka_topic_new(k->link->rk, k->spec->topic, NULL);
-	return k->link->topic != NULL ? 0 : ERR_NOMEM;
+	rd_kafka_set_log_queue(link->rk, NULL);
+	link->topic = rd_kafka_topic_new(link->rk, k->spec->topic, NULL);
+	return link->topic != NULL ? 0 : ERR_NOMEM;
 }
 
 /* Whatever is put on the main queue is one write to the eventfd. */
@@ -395,49 +469,36 @@ static void wake_on_queue(struct link *link)
 	rd_kafka_queue_destroy(queue);
 }
 
-static void *farewell(void *arg)
-{
-	struct link *link = arg;
-	if (link->topic != NULL)
-		rd_kafka_topic_destroy(link->topic);
-	if (link->rk != NULL)
-		rd_kafka_destroy(link->rk);
-	close(link->wake_fd);
-	free(link);
-	return NULL;
-}
-
-/* Frees the producer; not longer than FAREWELL_S. */
-static void drop_link(struct link *link)
-{
-	const int flags =
-		RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING;
-	pthread_t thread;
-	struct timespec until;
-	link->owner = NULL;
-	if (link->rk != NULL)
-		rd_kafka_purge(link->rk, flags);
-	if (pthread_create(&thread, NULL, farewell, link) != 0)
-		return;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += FAREWELL_S;
-	if (pthread_timedjoin_np(thread, NULL, &until) != 0)
-		pthread_detach(thread);
-}
-
 /* ---- time ---- */
 
-/* The first producer, or another try to have one. */
+static int make_link(struct kafka *k, struct errtext *e)
+{
+	struct link *link = calloc(1, sizeof(*link));
+	if (link == NULL)
+		return ERR_NOMEM;
+	link->owner = k;
+	kafka_sockets_init(&link->sockets, k->own);
+	link->wake_fd = fcntl(k->wake_fd, F_DUPFD_CLOEXEC, 0);
+	int err = link->wake_fd < 0 ? -errno : make_producer(k, link, e);
+	if (err != 0) {
+		drop_link(link, 0);
+		return err;
+	}
+	wake_on_queue(link);
+	k->link = link;
+	return 0;
+}
+
+/* The first producer, another in place of one that is dead, or another try to have one. */
 static void begin_link(struct kafka *k)
 {
 	char text[512] = "";
 	struct errtext e = {.buf = text, .size = sizeof(text)};
-	if (make_link(k, &e) != 0) {
-		fall(k, text);
-		return;
-	}
-	wake_on_queue(k->link);
-	set_timer(k, FIRST_WAIT_S * NS_PER_S);
+	int err = make_link(k, &e);
+	if (err != 0)
+		fall(k, text[0] != '\0' ? text : err_str(err));
+	else
+		set_timer(k, FIRST_WAIT_S * NS_PER_S);
 }
 
 static void miss_brokers(struct kafka *k)
@@ -455,7 +516,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	struct kafka *k = arg;
 	const bool paused = k->pausing;
 	k->pausing = false;
-	if (k->link->rk == NULL) {
+	if (k->link == NULL) {
 		begin_link(k);
 		return;
 	}
@@ -539,7 +600,9 @@ static void kafka_close(struct transport *t)
 	if (k->wake != NULL)
 		event_free(k->wake);
 	if (k->link != NULL)
-		drop_link(k->link);
+		drop_link(k->link, FAREWELL_S);
+	if (k->wake_fd >= 0)
+		close(k->wake_fd);
 	delivery_fini(&k->window);
 	free(k);
 }
@@ -548,15 +611,11 @@ static void kafka_close(struct transport *t)
 
 static int make_parts(struct kafka *k, struct event_base *base)
 {
-	k->link = calloc(1, sizeof(*k->link));
-	if (k->link == NULL)
-		return ERR_NOMEM;
-	k->link->owner = k;
-	k->link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (k->link->wake_fd < 0)
+	k->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (k->wake_fd < 0)
 		return -errno;
 	k->timer = event_new(base, -1, 0, on_timer, k);
-	k->wake = event_new(base, k->link->wake_fd, EV_READ | EV_PERSIST, on_wake, k);
+	k->wake = event_new(base, k->wake_fd, EV_READ | EV_PERSIST, on_wake, k);
 	if (k->timer == NULL || k->wake == NULL || event_add(k->wake, NULL) != 0)
 		return ERR_NOMEM;
 	return delivery_init(&k->window, WINDOW);
@@ -575,6 +634,7 @@ static int kafka_open(const struct transport_conf *conf, struct errtext *e,
 		.due_ns = DUE_NEVER,
 	};
 	k->spec = conf->spec;
+	k->own = conf->own;
 	int err = make_parts(k, conf->base);
 	if (err != 0) {
 		kafka_close(&k->base);
