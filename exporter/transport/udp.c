@@ -15,8 +15,11 @@
  * in the log and not counted as dropped, since it tells neither which datagram nor how many.
  *
  * Names: a replay looks its collector up at the start. Live a name is looked up beside the export
- * thread; until it is found messages wait in the ring, and when the collector refuses it is looked
- * up again. If it has moved, a new session begins there, with templates.
+ * thread; until it is found messages wait in the ring. It is looked up again when the collector
+ * refuses, and at every template refresh, since one that was switched off refuses nothing. Where
+ * the collector's address is not among the name's any more, a new session begins at the first that
+ * is, with templates. Messages of the old one go where they belong; refused there, they are
+ * dropped.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -37,6 +40,7 @@
 #include "err.h"
 #include "log.h"
 #include "own.h"
+#include "resolve.h"
 #include "transport.h"
 
 enum {
@@ -56,6 +60,7 @@ enum {
 #define TICK_NS	  (2 * NS_PER_MS) /* the timer sleeps this much longer than it must */
 #define RETRY_NS  NS_PER_MS	  /* when the socket's buffer is full */
 #define LAG_NS	  NS_PER_S	  /* of waiting that is worth a line in the log */
+#define LOOK_S	  60		  /* between two looks at a name, where no templates are refreshed */
 
 struct slot {
 	size_t len;
@@ -82,6 +87,11 @@ struct udp {
 	struct event *redial;
 	struct backoff backoff;
 	bool dialling; /* or waiting to */
+	struct event *look;
+	struct resolve *looking; /* is it still among the addresses? NULL: not asked now */
+	int next_fd;		 /* of a collector that has moved; -1: it has not */
+	bool moving;		 /* the old session is over ... */
+	unsigned moves_at;	 /* ... and its last message is before this one */
 	/* ring of messages; indices run free, slot = index % slots */
 	uint8_t *mem;
 	size_t mem_size;
@@ -253,7 +263,8 @@ static int send_some(struct udp *u, unsigned n)
 /* How many of the waiting messages the pace lets go now; else *ret_wait_ns to wait. */
 static unsigned allowed(struct udp *u, int64_t *ret_wait_ns)
 {
-	unsigned n = waiting(u) < BATCH_MAX ? waiting(u) : BATCH_MAX;
+	const unsigned most = u->moving ? u->moves_at - u->head : waiting(u);
+	const unsigned n = most < BATCH_MAX ? most : BATCH_MAX;
 	if (u->record_ns_x1024 == 0)
 		return n;
 	int64_t now = mono_now().ns;
@@ -269,6 +280,28 @@ static unsigned allowed(struct udp *u, int64_t *ret_wait_ns)
 }
 
 static void look_up_again(struct udp *u);
+static void take_socket(struct udp *u, int fd);
+
+/* The last message of the old session may have left. */
+static void look_at_move(struct udp *u)
+{
+	if (!u->moving || u->head != u->moves_at)
+		return;
+	u->moving = false;
+	close(u->fd);
+	take_socket(u, u->next_fd);
+	u->next_fd = -1;
+}
+
+/* Of an earlier message; the next is tried again, unless it is known that nobody is there. */
+static void note_refusal(struct udp *u)
+{
+	u->refused++;
+	log_once(u, ECONNREFUSED);
+	while (u->moving && u->head != u->moves_at)
+		drop_head(u, DROP_AWAY);
+	look_up_again(u);
+}
 
 /* Sends what may go; returns 0 when nothing is left, else ns until it is worth trying again. */
 static int64_t pump(struct udp *u)
@@ -282,15 +315,14 @@ static int64_t pump(struct udp *u)
 		if (sent > 0) {
 			count_sent(u, (unsigned)sent);
 		} else if (sent == -ECONNREFUSED) {
-			u->refused++; /* of an earlier one; this one is tried again */
-			log_once(u, ECONNREFUSED);
-			look_up_again(u);
+			note_refusal(u);
 		} else if (sent == -EAGAIN || sent == -ENOBUFS) {
 			return RETRY_NS;
 		} else {
 			refuse_head(u, -sent);
 			look_up_again(u);
 		}
+		look_at_move(u);
 	}
 	return 0;
 }
@@ -425,6 +457,9 @@ static void udp_end(struct transport *t)
 	t->due_ns = DUE_NEVER;
 	while (u->fd < 0 && waiting(u) != 0)
 		drop_head(u, DROP_AWAY);
+	u->moving = u->next_fd >= 0;
+	u->moves_at = u->tail;
+	look_at_move(u);
 	show_lag(u);
 }
 
@@ -457,8 +492,13 @@ static void udp_close(struct transport *t)
 	dial_free(u->dial);
 	if (u->redial != NULL)
 		event_free(u->redial);
+	if (u->look != NULL)
+		event_free(u->look);
+	resolve_cancel(u->looking);
 	if (u->fd >= 0)
 		close(u->fd);
+	if (u->next_fd >= 0)
+		close(u->next_fd);
 	if (u->mem != NULL)
 		munmap(u->mem, u->mem_size);
 	free(u->slot);
@@ -536,7 +576,7 @@ static void set_redial(struct udp *u)
 
 static void look_up_again(struct udp *u)
 {
-	if (u->dial != NULL && !u->dialling)
+	if (u->dial != NULL && !u->dialling && u->next_fd < 0)
 		set_redial(u);
 }
 
@@ -547,6 +587,16 @@ static bool same_peer(int a, int b)
 	return getpeername(a, (struct sockaddr *)&one, &one_len) == 0 &&
 	       getpeername(b, (struct sockaddr *)&other, &other_len) == 0 && one_len == other_len &&
 	       memcmp(&one, &other, one_len) == 0;
+}
+
+static void take_socket(struct udp *u, int fd)
+{
+	own_drop(u->own, u->own_number);
+	u->own_number = own_add(u->own, fd, NULL);
+	u->fd = fd;
+	u->last_errno = 0;
+	tune(fd);
+	u->trains = kernel_cuts_trains(fd);
 }
 
 /* A socket for the name's address. A collector that has moved gets a session of its own. */
@@ -566,21 +616,17 @@ static void on_dialled(void *arg, int fd, const char *why)
 		return;
 	}
 	const bool moved = u->fd >= 0;
-	if (moved)
-		close(u->fd);
-	own_drop(u->own, u->own_number);
-	u->own_number = own_add(u->own, fd, NULL);
-	u->fd = fd;
-	tune(fd);
-	u->trains = kernel_cuts_trains(fd);
 	backoff_reset(&u->backoff);
 	log_info("output", "%s:%s: %s", u->spec->host, u->spec->port,
 		 moved ? "has moved, a new session begins" : "found");
 	if (moved) {
 		stat_add(&u->base.counters->reconnects, 1);
-		u->base.due_ns = DUE_NOW;
+		u->next_fd = fd;
+		u->base.due_ns = DUE_NOW; /* udp_end comes next */
+	} else {
+		take_socket(u, fd);
+		pump_on(u);
 	}
-	pump_on(u);
 }
 
 static void on_redial(evutil_socket_t fd, short what, void *arg)
@@ -590,16 +636,55 @@ static void on_redial(evutil_socket_t fd, short what, void *arg)
 	dial_begin(((struct udp *)arg)->dial);
 }
 
+static bool is_among(int fd, const struct addrinfo *list)
+{
+	struct sockaddr_storage peer = {.ss_family = 0};
+	socklen_t len = sizeof(peer);
+	if (getpeername(fd, (struct sockaddr *)&peer, &len) != 0)
+		return false;
+	for (; list != NULL; list = list->ai_next)
+		if (list->ai_addrlen == len && memcmp(list->ai_addr, &peer, len) == 0)
+			return true;
+	return false;
+}
+
+/* A name server that does not know at the moment moves nobody. */
+static void on_looked(void *arg, int eai, struct addrinfo *list)
+{
+	struct udp *u = arg;
+	u->looking = NULL;
+	if (eai != 0)
+		return;
+	if (u->fd >= 0 && !is_among(u->fd, list))
+		look_up_again(u);
+	freeaddrinfo(list);
+}
+
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct udp *u = arg;
+	if (u->fd >= 0 && u->next_fd < 0 && !u->dialling && u->looking == NULL)
+		u->looking = resolve_begin(event_get_base(u->look), u->spec->host, u->spec->port,
+					   SOCK_DGRAM, on_looked, u);
+}
+
 /* IPv6 or not is not known yet: messages are as long as both allow. */
 static int begin_looking_up(struct udp *u, const struct transport_conf *conf)
 {
+	const uint32_t refresh_s = u->spec->template_refresh_s;
 	const struct timeval now = {.tv_sec = 0};
+	const struct timeval period = {.tv_sec = refresh_s != 0 ? refresh_s : LOOK_S};
 	int err = dial_new(conf->base, u->spec, SOCK_DGRAM, 0, on_dialled, u, &u->dial);
 	if (err != 0)
 		return err;
 	u->redial = event_new(conf->base, -1, 0, on_redial, u);
+	u->look = event_new(conf->base, -1, EV_PERSIST, on_look, u);
+	if (u->redial == NULL || u->look == NULL)
+		return ERR_NOMEM;
 	u->dialling = true;
-	return u->redial != NULL && event_add(u->redial, &now) == 0 ? 0 : ERR_NOMEM;
+	return event_add(u->redial, &now) == 0 && event_add(u->look, &period) == 0 ? 0 : ERR_NOMEM;
 }
 
 static bool in_figures(const char *host)
@@ -658,7 +743,7 @@ static int udp_open(const struct transport_conf *conf, struct errtext *e,
 	u->replay = conf->replay;
 	u->resume = conf->resume;
 	u->resume_arg = conf->resume_arg;
-	u->fd = -1;
+	u->fd = u->next_fd = -1;
 	if (conf->spec->rate != 0)
 		u->record_ns_x1024 = NS_PER_S * 1024 / (int64_t)conf->spec->rate;
 	int err = open_udp(u, conf, e);

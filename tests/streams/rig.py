@@ -15,9 +15,9 @@ IDLE_S = "1"  # the two packets of an answered flow are closer, on a machine tha
 
 
 class Bench(tools.Bench):
-    def __init__(self, weir, full, seed):
+    def __init__(self, weir, full, seed, names):
         super().__init__(weir, "")
-        self.full, self.seed = full, seed
+        self.full, self.seed, self.names = full, seed, names
 
     def start(self, argv, **popen):
         """A process that is killed at the end of the run, at the latest."""

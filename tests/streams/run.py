@@ -64,10 +64,11 @@ def main():
     signal.signal(signal.SIGALRM, lambda *_: sys.exit("streams: no end after %d s" % LIMIT_S))
     signal.alarm(LIMIT_S)
     os.environ["WEIR_PCAPS"] = ""
+    import names
     import rig
     import suite
-    import cases_checker, cases_kills, cases_own_life  # noqa: E401,F401  each adds its cases to the suite
-    bench = rig.Bench(os.path.abspath(options.weir), options.full, options.seed or str(time.time_ns()))
+    import cases_checker, cases_kills, cases_names, cases_own_life  # noqa: E401,F401  each adds its cases to the suite
+    bench = rig.Bench(os.path.abspath(options.weir), options.full, options.seed or str(time.time_ns()), names.serve())
     print("streams: --seed %s" % bench.seed)
     try:
         passed, failed, skipped = suite.run(bench, options.k, AT_ONCE, options.v)

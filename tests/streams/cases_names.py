@@ -1,0 +1,74 @@
+"""Collectors whose names lead elsewhere one day."""
+import socket
+import threading
+
+import flowproto
+import records
+import rig
+import source
+import tools
+import transports
+from suite import each
+
+ELSEWHERE = "127.0.0.2"
+RATE, SECONDS = 200, 6
+
+
+class Collector(threading.Thread):
+    """A UDP collector at an address; `flows` are those that arrived in a stream that is sound from its first message."""
+
+    def __init__(self, ip, port):
+        super().__init__(daemon=True)
+        self.stream, self.flows = flowproto.Stream(), set()
+        self._open = True
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.bind((ip, port))
+        self._sock.settimeout(0.05)
+        self.port = self._sock.getsockname()[1]
+        self.start()
+
+    def run(self):
+        while self._open:
+            try:
+                data = self._sock.recv(65535)
+            except TimeoutError:
+                continue
+            self.flows |= {transports.number_of(r["sourceIPv4Address"], r["destinationIPv4Address"])
+                           for r in self.stream.feed(data) if not r.options}
+        self._sock.close()
+
+    def close(self):
+        self._open = False
+        self.join()
+
+
+@each("goes", "stays")
+def a_udp_collector_that_moves_is_followed(bench, old):
+    """Its name leads to another address; at the old one nobody is left, which ICMP tells, or somebody takes what comes."""
+    name = "moves-%s.test" % old
+    bench.names.addresses[name] = tools.LOOPBACK
+    first, wire = Collector(tools.LOOPBACK, 0), source.Wire()
+    second = Collector(ELSEWHERE, first.port)
+    load = source.Source(wire, RATE, RATE * SECONDS)
+    try:
+        with rig.Weir(bench, wire, ["ipfix://%s:%d?template-refresh=1" % (name, first.port)]) as weir:
+            load.start()
+            tools.wait_for("records at the first address", lambda: first.flows, 8)
+            records.check(not second.flows, "the second has records already")
+            bench.names.addresses[name] = ELSEWHERE
+            if old == "goes":
+                first.close()
+            tools.wait_for("records at the second address", lambda: second.flows, 8)
+            load.stop()
+            rig.settle()
+            books = weir.stop()["outputs"][0]
+    finally:
+        first.close()
+        second.close()
+        wire.close()
+    for collector in (first, second):
+        records.check(not collector.stream.problems, "problems: %s", "; ".join(collector.stream.problems[:4]))
+    records.check(books["reconnects"] == 1, "reconnects: %s", books)
+    records.check(not first.flows & second.flows, "records at both: %s", first.flows & second.flows)
+    if old == "stays":
+        records.same_value(len(first.flows) + len(second.flows), books["records"], "records at both collectors")
