@@ -71,8 +71,10 @@ void timer_wheel_reset(struct timer_wheel *wheel, uint64_t now)
 static uint32_t chunk_get(struct timer_wheel *wheel)
 {
 	uint32_t c = wheel->free;
-	if (c == NONE)
+	if (c == NONE) {
+		__builtin_prefetch(&wheel->chunk[wheel->high + 1], 1); /* beyond the last it does nothing */
 		return wheel->high++;
+	}
 	wheel->free = wheel->chunk[c].next;
 	return c;
 }

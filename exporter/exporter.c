@@ -57,8 +57,8 @@ struct export_queue {
 	union export_item *reserved; /* producer's */
 	int room_fd;		     /* eventfd a waiting producer sleeps on */
 	_Atomic bool waiting;
-	union export_item *discard; /* producer's: where records go that nobody reads, or NULL */
-	_Atomic uint64_t discarded;
+	bool discards; /* constant: nobody reads records */
+	_Atomic uint64_t discarded; /* records that nobody had to make */
 	/* the export thread's */
 	struct export_tick tick; /* the last one */
 	struct pkt_time clock;	 /* of the last item */
@@ -81,6 +81,7 @@ struct exporter {
 	bool started;
 	/* the export thread's */
 	struct pkt_time now;
+	struct pkt_time given; /* the last that outputs were told */
 	struct export_books books;
 	unsigned ended; /* queues */
 	bool closing;	/* outputs have been told the end */
@@ -139,38 +140,26 @@ static union export_item *reserve_slot(struct export_queue *q)
 
 union export_item *export_queue_reserve(struct export_queue *q)
 {
-	q->reserved = q->discard != NULL ? q->discard : reserve_slot(q);
+	q->reserved = reserve_slot(q);
 	return q->reserved;
-}
-
-/* All outputs are null: records are counted here, and only what else there is goes on its way. */
-static bool discard(struct export_queue *q)
-{
-	if (q->reserved->kind == EXPORT_RECORD) {
-		stat_add(&q->discarded, 1);
-		return true;
-	}
-	union export_item *item = reserve_slot(q);
-	while (item == NULL && q->reserved->kind == EXPORT_END) { /* live: it must not be lost */
-		wake_if_sleeping(q);
-		nanosleep(&(struct timespec){0, NS_PER_MS}, NULL);
-		item = reserve_slot(q);
-	}
-	if (item == NULL)
-		return true; /* a tick, live: the next one says more */
-	*item = *q->reserved;
-	q->reserved = item;
-	return false;
 }
 
 void export_queue_commit(struct export_queue *q)
 {
-	if (q->discard != NULL && discard(q))
-		return;
 	bool end = q->reserved->kind == EXPORT_END;
 	bool look = (spsc_ring_commit(q->ring) & (WAKE_CHECK - 1)) == 0;
 	if (end || look)
 		look_at_sleeper(q, end);
+}
+
+bool export_queue_discards(const struct export_queue *q)
+{
+	return q->discards;
+}
+
+void export_queue_discard(struct export_queue *q)
+{
+	stat_add(&q->discarded, 1);
 }
 
 void export_queue_flush(struct export_queue *q)
@@ -226,6 +215,7 @@ static void see_clock(struct exporter *x, struct export_queue *q, struct pkt_tim
 
 static void give_clock(struct exporter *x)
 {
+	x->given = x->now;
 	for (unsigned i = 0; i < x->conf.outputs_count; i++)
 		output_clock(x->outputs[i], x->now);
 }
@@ -233,6 +223,8 @@ static void give_clock(struct exporter *x)
 static void take_record(struct exporter *x, struct export_queue *q, struct flow_record *r)
 {
 	see_clock(x, q, r->clock);
+	if (x->now.ns != x->given.ns)
+		give_clock(x);
 	if (x->conf.local != NULL)
 		local_mark(x->conf.local, r);
 	for (unsigned i = 0; i < x->conf.outputs_count; i++)
@@ -594,18 +586,14 @@ static int copy_conf(struct exporter *x, const struct exporter_conf *conf)
 	return 0;
 }
 
-/* Records that every output would only count need not leave the worker's cache. */
-static int make_discards(struct exporter *x)
+/* Records that every output would only count need not be made. */
+static void choose_discards(struct exporter *x)
 {
+	bool discards = true;
 	for (unsigned i = 0; i < x->conf.outputs_count; i++)
-		if (!output_discards(x->outputs[i]))
-			return 0;
-	for (unsigned i = 0; i < x->conf.workers; i++) {
-		x->queues[i].discard = calloc(1, sizeof(union export_item));
-		if (x->queues[i].discard == NULL)
-			return ERR_NOMEM;
-	}
-	return 0;
+		discards &= output_discards(x->outputs[i]);
+	for (unsigned i = 0; i < x->conf.workers; i++)
+		x->queues[i].discards = discards;
 }
 
 static int make(struct exporter *x, const struct exporter_conf *conf, struct errtext *e)
@@ -618,7 +606,7 @@ static int make(struct exporter *x, const struct exporter_conf *conf, struct err
 	if (err == 0)
 		err = make_outputs(x, conf->outputs, e);
 	if (err == 0)
-		err = make_discards(x);
+		choose_discards(x);
 	return err;
 }
 
@@ -644,6 +632,7 @@ int exporter_new(const struct exporter_conf *conf, char *errbuf, unsigned errsiz
 	if (x == NULL)
 		return ERR_NOMEM;
 	x->wake_fd = x->done_fd = -1;
+	x->given.ns = INT64_MIN;
 	struct errtext e = {.buf = errbuf, .size = errsize};
 	int err = make(x, conf, &e);
 	if (err != 0) {
@@ -739,7 +728,6 @@ static void free_queues(struct exporter *x)
 {
 	for (unsigned i = 0; x->queues != NULL && i < x->conf.workers; i++) {
 		spsc_ring_free(x->queues[i].ring);
-		free(x->queues[i].discard);
 		if (x->queues[i].room_fd >= 0)
 			close(x->queues[i].room_fd);
 	}

@@ -234,7 +234,7 @@ static void advance(struct output *o, struct pkt_time now)
 		end(o, now, false);
 }
 
-static inline void move_clock(struct output *o, struct pkt_time now)
+void output_clock(struct output *o, struct pkt_time now)
 {
 	if (o->session != NULL)
 		session_clock(o->session, now);
@@ -242,11 +242,6 @@ static inline void move_clock(struct output *o, struct pkt_time now)
 		advance(o, now);
 	else if (!o->transport->lazy)
 		begin(o, now);
-}
-
-void output_clock(struct output *o, struct pkt_time now)
-{
-	move_clock(o, now);
 }
 
 static void encode_halves(struct output *o, const struct flow_record *r, struct pkt_time now)
@@ -296,8 +291,10 @@ static void encode_as_it_is(struct output *o, const struct flow_record *r, struc
 
 void output_record(struct output *o, const struct flow_record *r, struct pkt_time now)
 {
-	move_clock(o, now);
-	if (!o->begun && o->session == NULL)
+	/* the record before may have filled the file */
+	if (__builtin_expect(o->begun && now.ns >= o->transport->due_ns, 0))
+		end(o, now, false);
+	if (__builtin_expect(!o->begun, 0) && o->session == NULL)
 		begin(o, now);
 	if (o->halves)
 		encode_halves(o, r, now);

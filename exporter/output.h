@@ -36,7 +36,7 @@ int output_new(const struct output_conf *conf, struct errtext *e, struct output 
 /* The clock has moved: refresh, flush, rotate as due. Begins the session of a network output. */
 void output_clock(struct output *o, struct pkt_time now);
 
-/* A record, after what output_clock does. */
+/* A record, at the clock that output_clock was last told. */
 void output_record(struct output *o, const struct flow_record *r, struct pkt_time now);
 
 /* The export thread is about to sleep. */

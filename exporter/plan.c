@@ -45,10 +45,9 @@ void plan_turn(const struct plan *plan, struct plan *ret_turned)
 	*ret_turned = turned;
 }
 
-uint8_t *plan_run(const struct plan *plan, const struct flow_record *r, int64_t boot_ms, uint8_t *p)
+uint8_t *plan_interpret(const struct plan *plan, const struct flow_record *r, int64_t boot_ms,
+			uint8_t *p)
 {
-	if (plan->whole != NULL)
-		return plan->whole(r, boot_ms, p);
 	const struct plan_step *end = plan->step + plan->count;
 	for (const struct plan_step *step = plan->step; step < end; step++)
 		p = plan_put(step->op, step->width, step->from, r, boot_ms, p);

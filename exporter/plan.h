@@ -37,10 +37,18 @@ void plan_add_zeros(struct plan *plan, unsigned width);
  * needs no copy. The list has no reverse elements. */
 void plan_turn(const struct plan *plan, struct plan *ret_turned);
 
+/* What plan_run does where the list has no function of its own. */
+uint8_t *plan_interpret(const struct plan *plan, const struct flow_record *r, int64_t boot_ms,
+			uint8_t *p);
+
 /* Writes plan->len bytes at p; returns their end. `boot_ms` is what uptimes count from, in ms
  * since the epoch. */
-uint8_t *plan_run(const struct plan *plan, const struct flow_record *r, int64_t boot_ms,
-		  uint8_t *p);
+static inline uint8_t *plan_run(const struct plan *plan, const struct flow_record *r,
+				int64_t boot_ms, uint8_t *p)
+{
+	return plan->whole != NULL ? plan->whole(r, boot_ms, p)
+				   : plan_interpret(plan, r, boot_ms, p);
+}
 
 /* The function that makes records of this shape with a default list (IN_IPFIX, over a network, or
  * IN_V9), the selector at its end; `turned` as with plan_turn. NULL: there is none. */

@@ -128,6 +128,11 @@ union export_item *export_queue_reserve(struct export_queue *queue);
 /* Hands the reserved slot over. Wakes the export thread only when it sleeps and enough waits. */
 void export_queue_commit(struct export_queue *queue);
 
+/* Are all outputs such as only count records (`null:`)? Constant. The worker then need not make
+ * them: it says export_queue_discard for each instead. The worker's thread only. */
+bool export_queue_discards(const struct export_queue *queue);
+void export_queue_discard(struct export_queue *queue);
+
 /* Wakes the export thread for whatever waits (live: after each batch with records). */
 void export_queue_flush(struct export_queue *queue);
 

@@ -172,6 +172,12 @@ static void sink_commit(void *context)
 	export_queue_commit(w->conf.queue);
 }
 
+static void sink_discard(void *context)
+{
+	const struct worker *w = context;
+	export_queue_discard(w->conf.queue);
+}
+
 static void flush_table(struct worker *w, int64_t clock_ns)
 {
 	w->flushing = true;
@@ -734,7 +740,8 @@ static int make_parts(struct worker *w)
 		.worker = w->conf.number,
 		.secret = w->conf.secret,
 		.counters = &w->counters,
-		.sink = {w, sink_reserve, sink_commit},
+		.sink = {w, sink_reserve, sink_commit,
+			 export_queue_discards(w->conf.queue) ? sink_discard : NULL},
 	};
 	int err = flow_table_new(&table, &w->table);
 	if (err == 0)

@@ -133,7 +133,8 @@ void entry_file_closing(struct flow_table *t, uint32_t number)
 /* What the wheel brought up: settled, and filed again if it lives or if nobody takes a record. */
 static void sweep_one(struct flow_table *t, uint32_t id, int64_t clock_ns)
 {
-	if (t->conf.sink.reserve(t->conf.sink.context) == NULL) {
+	const struct flow_sink *sink = &t->conf.sink;
+	if (sink->discard == NULL && sink->reserve(sink->context) == NULL) {
 		timer_wheel_file(&t->wheel, id, 0);
 		return;
 	}

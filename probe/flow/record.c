@@ -81,8 +81,8 @@ static void reset(struct flow_table *t, uint32_t number)
 	e->state &= (uint16_t)~(STATE_RECORD | STATE_WIDE);
 }
 
-static inline void count(struct flow_table *t, const struct flow_dir dir[FLOW_DIRS], enum flow_end reason,
-		  bool handed)
+/* The books of a record; `handed` is whether it left or was lost. */
+static inline void count(struct flow_table *t, uint32_t number, enum flow_end reason, bool handed)
 {
 	static const enum counter_id by_reason[FLOW_END_COUNT] = {
 		[FLOW_END_IDLE] = COUNTER_END_IDLE,
@@ -98,8 +98,23 @@ static inline void count(struct flow_table *t, const struct flow_dir dir[FLOW_DI
 	} else {
 		v[COUNTER_RECORDS_LOST]++;
 	}
-	v[COUNTER_RECORD_PACKETS] += dir[0].packets + dir[1].packets;
-	v[COUNTER_RECORD_OCTETS] += dir[0].octets + dir[1].octets;
+	v[COUNTER_RECORD_PACKETS] += entry_packets(t, number, 0) + entry_packets(t, number, 1);
+	v[COUNTER_RECORD_OCTETS] += entry_octets(t, number, 0) + entry_octets(t, number, 1);
+}
+
+static inline void fill(const struct flow_table *t, uint32_t number, enum flow_end reason,
+			int64_t clock_ns, struct flow_record *out)
+{
+	fill_dir(t, number, FLOW_FORWARD, &out->dir[FLOW_FORWARD]);
+	fill_dir(t, number, FLOW_REVERSE, &out->dir[FLOW_REVERSE]);
+	if (!(t->entry[number].state & STATE_HEARD << FLOW_FORWARD))
+		out->dir[FLOW_FORWARD].ingress = out->dir[FLOW_REVERSE].ingress;
+	out->kind = EXPORT_RECORD;
+	out->end_reason = (uint8_t)reason;
+	out->biflow_direction = 1;
+	out->worker = t->conf.worker;
+	out->clock = (struct pkt_time){clock_ns};
+	fill_key(t, number, out);
 }
 
 void record_send(struct flow_table *t, uint32_t number, enum flow_end reason, int64_t clock_ns)
@@ -107,22 +122,16 @@ void record_send(struct flow_table *t, uint32_t number, enum flow_end reason, in
 	const struct flow_sink *sink = &t->conf.sink;
 	if (!(t->entry[number].state & STATE_RECORD))
 		return;
-	struct flow_dir lost[FLOW_DIRS];
-	union export_item *item = sink->reserve(sink->context);
-	struct flow_dir *dir = item != NULL ? item->record.dir : lost;
-	fill_dir(t, number, FLOW_FORWARD, &dir[FLOW_FORWARD]);
-	fill_dir(t, number, FLOW_REVERSE, &dir[FLOW_REVERSE]);
-	if (!(t->entry[number].state & STATE_HEARD << FLOW_FORWARD))
-		dir[FLOW_FORWARD].ingress = dir[FLOW_REVERSE].ingress;
-	count(t, dir, reason, item != NULL);
-	if (item != NULL) {
-		item->record.kind = EXPORT_RECORD;
-		item->record.end_reason = (uint8_t)reason;
-		item->record.biflow_direction = 1;
-		item->record.worker = t->conf.worker;
-		item->record.clock = (struct pkt_time){clock_ns};
-		fill_key(t, number, &item->record);
-		sink->commit(sink->context);
+	if (sink->discard != NULL) {
+		count(t, number, reason, true);
+		sink->discard(sink->context);
+	} else {
+		union export_item *item = sink->reserve(sink->context);
+		count(t, number, reason, item != NULL);
+		if (item != NULL) {
+			fill(t, number, reason, clock_ns, &item->record);
+			sink->commit(sink->context);
+		}
 	}
 	reset(t, number);
 }

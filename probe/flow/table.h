@@ -48,6 +48,8 @@ struct flow_sink {
 	 * leaves the flow for later, any other end counts the record as lost. */
 	union export_item *(*reserve)(void *context);
 	void (*commit)(void *context);
+	/* Not NULL: nobody reads records. Then only this is called, once for each. */
+	void (*discard)(void *context);
 };
 
 struct flow_table_conf {
