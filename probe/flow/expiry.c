@@ -22,13 +22,14 @@ struct deadline {
 /* The deadlines a flow has, idle before closed before active; returns their number. */
 static unsigned deadlines(const struct flow_table *t, uint32_t number, struct deadline d[3])
 {
-	const struct entry *e = &t->entry[number];
+	const unsigned state = t->entry[number].state;
+	const struct origin *o = &t->origin[number];
 	unsigned n = 0;
 	d[n++] = (struct deadline){entry_arrival(t, number) + t->conf.idle_ns, FLOW_END_IDLE};
-	if (e->state & STATE_CLOSED)
-		d[n++] = (struct deadline){e->closed_ns + t->conf.linger_ns, FLOW_END_DETECTED};
-	if (e->state & STATE_RECORD)
-		d[n++] = (struct deadline){e->record_ns + t->conf.active_ns, FLOW_END_ACTIVE};
+	if (state & STATE_CLOSED)
+		d[n++] = (struct deadline){o->closed_ns + t->conf.linger_ns, FLOW_END_DETECTED};
+	if (state & STATE_RECORD)
+		d[n++] = (struct deadline){o->record_ns + t->conf.active_ns, FLOW_END_ACTIVE};
 	return n;
 }
 
@@ -121,7 +122,7 @@ void entry_file_new(struct flow_table *t, uint32_t number, int64_t clock_ns)
 void entry_file_closing(struct flow_table *t, uint32_t number)
 {
 	struct entry *e = &t->entry[number];
-	uint64_t tick = flow_tick(e->closed_ns + t->conf.linger_ns);
+	uint64_t tick = flow_tick(t->origin[number].closed_ns + t->conf.linger_ns);
 	if ((int32_t)((uint32_t)tick - e->tick) < 0)
 		e->tick = (uint32_t)tick;
 	if (e->state & STATE_FILED_CLOSING)

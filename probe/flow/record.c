@@ -3,10 +3,12 @@
 
 #include "table_internal.h"
 
-static inline void fill_address(const struct entry *e, unsigned side, uint8_t out[16])
+static inline void fill_address(const struct flow_table *t, uint32_t number, unsigned side,
+				uint8_t out[16])
 {
+	const struct entry *e = &t->entry[number];
 	if (__builtin_expect(e->meta & KEY_META_IPV6, 0)) {
-		memcpy(out, e->upper[side], 12);
+		memcpy(out, t->upper[number].side[side], 12);
 		memcpy(out + 12, &e->addr[side], 4);
 	} else {
 		memcpy(out, &e->addr[side], 4);
@@ -30,7 +32,7 @@ static inline void fill_dir(const struct flow_table *t, uint32_t number, unsigne
 		out->packets = entry_packets(t, number, dir);
 		out->octets = entry_octets(t, number, dir);
 	}
-	out->first_ns = e->first_ns[dir];
+	out->first_ns = t->origin[number].first_ns[dir];
 	out->last_ns = e->last_ns[dir];
 	out->ingress = ingress;
 	out->egress = egress;
@@ -55,8 +57,8 @@ static inline void fill_key(const struct flow_table *t, uint32_t number, struct 
 	out->icmp[FLOW_FORWARD] = out->icmp_known ? out->dport : 0;
 	out->icmp[FLOW_REVERSE] =
 		e->meta & KEY_META_PAIR ? flow_key_icmp_reply(e->ip_proto, out->dport) : 0;
-	fill_address(e, forward, out->src);
-	fill_address(e, forward ^ 1, out->dst);
+	fill_address(t, number, forward, out->src);
+	fill_address(t, number, forward ^ 1, out->dst);
 	out->vlan = t->origin[number].vlan;
 	out->cvlan = t->origin[number].cvlan;
 	if (t->mac != NULL) {
@@ -66,7 +68,7 @@ static inline void fill_key(const struct flow_table *t, uint32_t number, struct 
 		memset(out->src_mac, 0, 6);
 		memset(out->dst_mac, 0, 6);
 	}
-	out->flow_id = e->id;
+	out->flow_id = t->origin[number].id;
 }
 
 /* Empties the record; the flow keeps what METERING.md §6 says stays. */

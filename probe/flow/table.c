@@ -42,7 +42,8 @@ static void entry_key(const struct flow_table *t, uint32_t number, struct flow_k
 	const struct entry *e = &t->entry[number];
 	memset(ret_key, 0, sizeof(*ret_key));
 	memcpy(ret_key, e, FLOW_KEY_IP4_BYTES);
-	memcpy(ret_key->upper, e->upper, sizeof(ret_key->upper));
+	if (e->meta & KEY_META_IPV6)
+		memcpy(ret_key->upper, &t->upper[number], sizeof(ret_key->upper));
 	if (t->conf.key_vlan)
 		ret_key->vlan = t->origin[number].vlan;
 	if (t->conf.key_mac) {
@@ -60,17 +61,19 @@ static bool full_key_equal(const struct flow_table *t, uint32_t number, const st
 }
 
 /* The part of the key that all have but VLAN and MACs. */
-static inline bool ip_key_equal(const struct entry *e, const struct flow_key *key)
+static inline bool ip_key_equal(const struct entry *e, const struct upper *upper,
+				const struct flow_key *key)
 {
 	if (((e->key_word[0] ^ key->word[0]) | (e->key_word[1] ^ key->word[1])) != 0)
 		return false;
-	return !(key->meta & KEY_META_IPV6) || memcmp(e->upper, key->upper, sizeof(e->upper)) == 0;
+	return !(key->meta & KEY_META_IPV6) ||
+	       memcmp(upper, key->upper, sizeof(*upper)) == 0;
 }
 
 static inline bool key_equal(const struct flow_table *t, uint32_t number,
 			     const struct flow_key *key)
 {
-	return ip_key_equal(&t->entry[number], key) &&
+	return ip_key_equal(&t->entry[number], &t->upper[number], key) &&
 	       (!t->full_key || full_key_equal(t, number, key));
 }
 
@@ -110,7 +113,7 @@ static inline void table_find(const struct flow_table *t, const struct flow_pack
 			}
 			if (m->siblings < FLOW_SIBLINGS_MAX)
 				m->sibling[m->siblings++] = number;
-			if (!heard && (m->number == ENTRY_NONE || e->id < t->entry[m->number].id)) {
+			if (!heard && (m->number == ENTRY_NONE || t->origin[number].id < t->origin[m->number].id)) {
 				m->number = number;
 				m->dir = dir;
 			}
@@ -164,19 +167,20 @@ static void index_remove(struct flow_table *t, uint64_t hash, uint32_t number)
 static void entry_prefetch(const struct flow_table *t, uint32_t number)
 {
 	__builtin_prefetch(&t->entry[number], 1);
-	__builtin_prefetch(t->entry[number].upper, 1);
+	__builtin_prefetch(&t->origin[number], 1);
 }
 
 static uint32_t entry_get(struct flow_table *t, int64_t clock_ns)
 {
 	if (t->free == ENTRY_NONE && t->high < t->entries) {
 		entry_prefetch(t, t->high + ENTRY_AHEAD); /* beyond the last it does nothing */
+		t->entry[t->high].state = 0; /* a new page has to be asked for by a write */
 		return t->high++;
 	}
 	while (t->free == ENTRY_NONE)
 		table_evict(t, clock_ns);
 	uint32_t number = t->free;
-	t->free = (uint32_t)t->entry[number].id;
+	t->free = (uint32_t)t->origin[number].id;
 	if (t->free != ENTRY_NONE)
 		entry_prefetch(t, t->free);
 	return number;
@@ -186,7 +190,7 @@ static void entry_put(struct flow_table *t, uint32_t number)
 {
 	struct entry *e = &t->entry[number];
 	e->state &= STATE_PLACE;
-	e->id = t->free;
+	t->origin[number].id = t->free;
 	t->free = number;
 }
 
@@ -202,14 +206,14 @@ static inline uint64_t entry_hash(const struct flow_table *t, uint32_t number)
 	key.word[1] = e->key_word[1];
 	if (!(e->meta & KEY_META_IPV6))
 		return key_hash_bytes(key.word, FLOW_KEY_IP4_BYTES, t->conf.secret);
-	memcpy(key.upper, e->upper, sizeof(key.upper));
+	memcpy(key.upper, &t->upper[number], sizeof(key.upper));
 	return key_hash_bytes(&key, FLOW_KEY_IP6_BYTES, t->conf.secret);
 }
 
 void entry_fetch_end(const struct flow_table *t, uint32_t number)
 {
-	__builtin_prefetch(t->entry[number].upper, 1);
-	__builtin_prefetch(&t->origin[number]);
+	__builtin_prefetch(&t->origin[number], 1);
+	__builtin_prefetch((const char *)(&t->origin[number] + 1) - 1, 1);
 	__builtin_prefetch(&t->bucket[flow_hash_home(t->buckets, entry_hash(t, number))], 1);
 }
 
@@ -250,7 +254,7 @@ static void make_sibling_room(struct flow_table *t, const struct match *m, int64
 			continue;
 		}
 		int64_t a = entry_arrival(t, n), v = entry_arrival(t, victim);
-		if (a < v || (a == v && t->entry[n].id < t->entry[victim].id))
+		if (a < v || (a == v && t->origin[n].id < t->origin[victim].id))
 			victim = n;
 	}
 	if (held == FLOW_SIBLINGS_MAX)
@@ -290,7 +294,7 @@ static void tcp_track(struct flow_table *t, uint32_t number, unsigned dir, unsig
 	state &= ~(unsigned)STATE_CLOSED;
 	e->state = (uint16_t)(state | (is ? STATE_CLOSED : 0));
 	if (is && !was) {
-		e->closed_ns = clock_ns;
+		t->origin[number].closed_ns = clock_ns;
 		entry_file_closing(t, number);
 	}
 }
@@ -305,18 +309,19 @@ static void open_direction(struct flow_table *t, uint32_t number, unsigned dir,
 			   const struct flow_packet *in)
 {
 	struct entry *e = &t->entry[number];
+	struct origin *o = &t->origin[number];
 	if (!(e->state & STATE_RECORD)) {
 		e->state |= STATE_RECORD;
-		e->record_ns = in->clock_ns;
+		o->record_ns = in->clock_ns;
 	}
 	if (!(e->state & STATE_HEARD << dir)) {
 		e->state |= (uint16_t)(STATE_HEARD << dir);
-		t->origin[number].ingress[dir] = narrow_ifindex(in->ingress);
+		o->ingress[dir] = narrow_ifindex(in->ingress);
 		if (t->egress != NULL)
 			t->egress[number][dir] = narrow_ifindex(in->egress);
 	}
 	e->tos[dir] = in->sum.tos; /* the masked bits are what they were */
-	e->first_ns[dir] = in->time_ns;
+	o->first_ns[dir] = in->time_ns;
 	e->last_ns[dir] = in->time_ns;
 	e->ttl_min[dir] = in->sum.ttl;
 	e->ttl_max[dir] = in->sum.ttl;
@@ -364,8 +369,8 @@ static void note_time(struct flow_table *t, uint32_t number, unsigned dir,
 		e->state &= (uint16_t)~STATE_LATE;
 		return;
 	}
-	if (in->time_ns < e->first_ns[dir])
-		e->first_ns[dir] = in->time_ns;
+	if (in->time_ns < t->origin[number].first_ns[dir])
+		t->origin[number].first_ns[dir] = in->time_ns;
 	t->rare[number].arrival_ns = in->clock_ns;
 	e->state |= STATE_LATE;
 }
@@ -416,6 +421,7 @@ static void entry_begin(struct flow_table *t, uint32_t number, unsigned dir,
 			const struct flow_packet *in)
 {
 	struct entry *e = &t->entry[number];
+	struct origin *o = &t->origin[number];
 	const unsigned place = e->state & STATE_PLACE, other = dir ^ 1;
 	e->key_word[0] = in->key.word[0];
 	e->key_word[1] = in->key.word[1];
@@ -431,12 +437,14 @@ static void entry_begin(struct flow_table *t, uint32_t number, unsigned dir,
 	e->state = (uint16_t)(STATE_HELD | STATE_RECORD | (unsigned)STATE_HEARD << dir | place |
 			      (in->side != dir ? STATE_FLIPPED : 0));
 	if (in->key.meta & KEY_META_IPV6)
-		memcpy(e->upper, in->key.upper, sizeof(e->upper));
-	else
-		memset(e->upper, 0, sizeof(e->upper));
-	e->first_ns[dir] = in->time_ns;
-	e->record_ns = in->clock_ns;
-	e->id = in->number;
+		memcpy(&t->upper[number], in->key.upper, sizeof(struct upper));
+	o->first_ns[dir] = in->time_ns;
+	o->record_ns = in->clock_ns;
+	o->id = in->number;
+	o->vlan = in->sum.vlan;
+	o->cvlan = in->sum.cvlan;
+	o->ingress[dir] = narrow_ifindex(in->ingress);
+	o->ingress[other] = 0;
 }
 
 /* A new flow for a packet that joins none, which it counts. */
@@ -447,8 +455,6 @@ static void entry_new(struct flow_table *t, const struct flow_packet *in)
 		evict_from_probe(t, in->home, in->clock_ns);
 	const unsigned dir = in->answers || is_answer(in) ? FLOW_REVERSE : FLOW_FORWARD;
 	entry_begin(t, number, dir, in);
-	t->origin[number] = (struct origin){.vlan = in->sum.vlan, .cvlan = in->sum.cvlan};
-	t->origin[number].ingress[dir] = narrow_ifindex(in->ingress);
 	if (__builtin_expect(t->egress != NULL, 0)) {
 		t->egress[number][dir] = narrow_ifindex(in->egress);
 		t->egress[number][dir ^ 1] = 0;
@@ -521,9 +527,10 @@ static void update(struct flow_table *t, const struct flow_packet *in)
  * can be due, in order, no end of a TCP connection, no counter near its end. False, and nothing
  * done, when any of this is not so.
  */
-static inline bool update_steady(struct entry *e, const struct flow_packet *in, uint8_t tos_mask)
+static inline bool update_steady(struct entry *e, const struct upper *upper,
+				 const struct flow_packet *in, uint8_t tos_mask)
 {
-	if (!ip_key_equal(e, &in->key))
+	if (!ip_key_equal(e, upper, &in->key))
 		return false;
 	const unsigned state = e->state, dir = in->side ^ (state / STATE_FLIPPED & 1);
 	const unsigned steady = state & (STATE_HELD | STATE_BUSY);
@@ -540,6 +547,14 @@ static inline bool update_steady(struct entry *e, const struct flow_packet *in, 
 	if (__builtin_expect(in->sum.ttl < e->ttl_min[dir] || in->sum.ttl > e->ttl_max[dir], 0))
 		note_ttl(e, dir, in->sum.ttl);
 	return true;
+}
+
+/* It may lie across two lines. */
+static inline void prefetch_upper(const struct flow_table *t, uint32_t number)
+{
+	const char *p = (const char *)&t->upper[number];
+	__builtin_prefetch(p);
+	__builtin_prefetch(p + sizeof(struct upper) - 1);
 }
 
 /* Fetches what update_steady will touch; the bucket should be there by now. The first that has the
@@ -559,7 +574,7 @@ static inline void prefetch_entry(const struct flow_table *t, struct flow_packet
 	in->hint = number;
 	__builtin_prefetch(e, 1);
 	if (in->key.meta & KEY_META_IPV6)
-		__builtin_prefetch(e->upper);
+		prefetch_upper(t, number);
 }
 
 /* Out of line, so that the loop keeps what it needs in registers. */
@@ -575,6 +590,7 @@ void flow_table_update(struct flow_table *t, struct flow_packet *in, unsigned n)
 {
 	const uint8_t tos_mask = t->conf.tos_mask;
 	struct entry *const entry = t->entry;
+	const struct upper *const upper = t->upper;
 	const struct flow_packet *const end = in + n;
 	for (struct flow_packet *at = in; at < end; at++)
 		prefetch_entry(t, at);
@@ -583,7 +599,8 @@ void flow_table_update(struct flow_table *t, struct flow_packet *in, unsigned n)
 			update_any(t, at, at == in);
 	} else {
 		for (struct flow_packet *at = in; at < end; at++)
-			if (__builtin_expect(!update_steady(&entry[at->hint], at, tos_mask), 0))
+			if (__builtin_expect(!update_steady(&entry[at->hint], &upper[at->hint], at,
+							    tos_mask), 0))
 				update_any(t, at, at == in);
 	}
 	if (n > 0)
@@ -626,6 +643,7 @@ int flow_table_new(const struct flow_table_conf *conf, struct flow_table **ret_t
 	t->bucket = pages_new(bucket_bytes(t));
 	t->entry = pages_new(array_bytes(t, sizeof(*t->entry)));
 	t->origin = pages_new(array_bytes(t, sizeof(*t->origin)));
+	t->upper = pages_new(array_bytes(t, sizeof(*t->upper)));
 	t->rare = pages_new_small(array_bytes(t, sizeof(*t->rare)));
 	t->full_key = conf->key_vlan || conf->key_mac;
 	if (conf->keep_macs || conf->key_mac)
@@ -635,7 +653,7 @@ int flow_table_new(const struct flow_table_conf *conf, struct flow_table **ret_t
 	/* twice: a closing flow is filed a second time */
 	int err = timer_wheel_init(&t->wheel, WHEEL_SLOTS, 2 * conf->flows, 0);
 	if (err == 0 && (t->bucket == NULL || t->entry == NULL ||
-			 t->origin == NULL || t->rare == NULL ||
+			 t->origin == NULL || t->upper == NULL || t->rare == NULL ||
 			 ((conf->keep_macs || conf->key_mac) && t->mac == NULL) ||
 			 (conf->keep_egress && t->egress == NULL)))
 		err = ERR_NOMEM;
@@ -652,6 +670,7 @@ void flow_table_populate(struct flow_table *t, const atomic_bool *stop)
 	pages_populate(t->bucket, bucket_bytes(t), stop);
 	pages_populate(t->entry, array_bytes(t, sizeof(*t->entry)), stop);
 	pages_populate(t->origin, array_bytes(t, sizeof(*t->origin)), stop);
+	pages_populate(t->upper, array_bytes(t, sizeof(*t->upper)), stop);
 	timer_wheel_populate(&t->wheel, stop);
 }
 
@@ -663,6 +682,7 @@ void flow_table_free(struct flow_table *t)
 	pages_free(t->bucket, bucket_bytes(t));
 	pages_free(t->entry, array_bytes(t, sizeof(*t->entry)));
 	pages_free(t->origin, array_bytes(t, sizeof(*t->origin)));
+	pages_free(t->upper, array_bytes(t, sizeof(*t->upper)));
 	pages_free(t->rare, array_bytes(t, sizeof(*t->rare)));
 	if (t->mac != NULL)
 		pages_free(t->mac, array_bytes(t, sizeof(*t->mac)));
@@ -679,7 +699,7 @@ void flow_table_flush(struct flow_table *t, int64_t clock_ns)
 	for (uint32_t n = 0; n < t->high; n++) {
 		struct entry *e = &t->entry[n];
 		__builtin_prefetch(e + 8, 1);
-		__builtin_prefetch((e + 8)->upper);
+		__builtin_prefetch(&t->origin[n + 8], 1);
 		if (e->state & STATE_HELD && (!may_be_due(e, clock_ns) ||
 					      entry_settle(t, n, clock_ns, SETTLE_PACKET))) {
 			record_send(t, n, FLOW_END_FORCED, clock_ns);
@@ -708,7 +728,8 @@ uint64_t flow_table_held(const struct flow_table *t)
 uint64_t flow_table_bytes(const struct flow_table *t)
 {
 	return bucket_bytes(t) + array_bytes(t, sizeof(*t->entry)) +
-	       array_bytes(t, sizeof(*t->origin)) + array_bytes(t, sizeof(*t->rare)) +
+	       array_bytes(t, sizeof(*t->origin)) + array_bytes(t, sizeof(*t->upper)) +
+	       array_bytes(t, sizeof(*t->rare)) +
 	       (t->mac != NULL ? array_bytes(t, sizeof(*t->mac)) : 0) +
 	       (t->egress != NULL ? array_bytes(t, sizeof(*t->egress)) : 0) +
 	       timer_wheel_bytes(&t->wheel);
@@ -716,7 +737,8 @@ uint64_t flow_table_bytes(const struct flow_table *t)
 
 uint64_t flow_table_bytes_per_flow(bool keep_macs, bool keep_egress)
 {
-	return sizeof(struct entry) + sizeof(struct origin) + sizeof(struct rare) + (keep_macs ? 12 : 0) +
+	return sizeof(struct entry) + sizeof(struct origin) + sizeof(struct upper) +
+	       sizeof(struct rare) + (keep_macs ? 12 : 0) +
 	       (keep_egress ? FLOW_DIRS * sizeof(uint16_t) : 0) +
 	       (sizeof(struct bucket) + BUCKET_LOAD - 1) / BUCKET_LOAD +
 	       2 * (64 + TIMER_WHEEL_CHUNK - 1) / TIMER_WHEEL_CHUNK;
@@ -755,7 +777,7 @@ bool flow_table_is_consistent(const struct flow_table *t)
 		if (((e->packets[0] | e->packets[1]) != 0) != ((e->state & STATE_RECORD) != 0))
 			return false;
 	}
-	for (uint32_t n = t->free; n != ENTRY_NONE; n = (uint32_t)t->entry[n].id)
+	for (uint32_t n = t->free; n != ENTRY_NONE; n = (uint32_t)t->origin[n].id)
 		if (t->entry[n].state & STATE_HELD || ++free_entries > t->high)
 			return false;
 	for (uint32_t b = 0; b < t->buckets; b++)

@@ -38,8 +38,8 @@ enum entry_state {
 #define WHEEL_CLOSING (UINT32_C(1) << 31)
 
 /*
- * A flow. The first line is the 16 bytes that a key of either family shares, and what each packet
- * writes; the second what only IPv6, late packets, ends and records need.
+ * A flow: the 16 bytes that a key of either family shares, and what each packet writes. What only
+ * beginnings, ends and records need is in `origin`, the rest of an IPv6 key in `upper`.
  *
  * Packets and octets have 32 bits here and 16 more in `rare` while WIDE. Packets count in base 2^32 - 1 with
  * digits 1 to 2^32 - 1, so that 0 always means none; see entry_packets.
@@ -66,17 +66,15 @@ struct entry {
 	uint8_t ttl_max[FLOW_DIRS];
 	uint8_t tos[FLOW_DIRS];     /* whole byte of the record's first packet, once HEARD */
 	uint16_t state;             /* enum entry_state */
+};
+_Static_assert(sizeof(struct entry) == 64, "an entry is a cache line");
 
-	uint8_t upper[2][12];
+/* How a flow and its record began, and how its connection ended. */
+struct origin {
 	int64_t first_ns[FLOW_DIRS]; /* least packet time in the record */
 	int64_t record_ns;           /* arrival of the record's first packet */
 	uint64_t id;                 /* free entries: number of the next free one */
 	int64_t closed_ns;           /* arrival of the closing packet, while CLOSED */
-};
-_Static_assert(sizeof(struct entry) == 128, "an entry is two cache lines");
-
-/* What only records need, written when the flow begins and when a direction is first heard. */
-struct origin {
 	uint16_t vlan, cvlan;
 	uint16_t ingress[FLOW_DIRS]; /* 0 when it does not fit */
 };
@@ -88,7 +86,12 @@ struct rare {
 	uint16_t packets_high[FLOW_DIRS]; /* WIDE */
 	uint16_t octets_high[FLOW_DIRS];
 };
-_Static_assert(sizeof(struct origin) == 8 && sizeof(struct rare) == 16, "words");
+_Static_assert(sizeof(struct origin) == 48 && sizeof(struct rare) == 16, "no holes");
+
+/* The upper 96 bits of both IPv6 addresses; of IPv4 flows not even touched. */
+struct upper {
+	uint8_t side[2][12];
+};
 
 #define BUCKET_SLOTS 10
 #define PROBE_MAX    16
@@ -119,6 +122,7 @@ struct flow_table {
 	struct bucket *bucket;
 	struct entry *entry;
 	struct origin *origin;
+	struct upper *upper;
 	struct rare *rare;
 	uint8_t (*mac)[2][6];  /* by direction, or NULL */
 	uint16_t (*egress)[FLOW_DIRS]; /* as origin.ingress, or NULL */
@@ -126,7 +130,7 @@ struct flow_table {
 	uint32_t buckets;
 	uint32_t entries;
 	uint32_t high;         /* entries ever used */
-	uint32_t free;         /* list through entry.id */
+	uint32_t free;         /* list through origin.id */
 	uint32_t hand;         /* where the next search for victims begins */
 	uint32_t victims;      /* end of those found by the last search and not ended yet ... */
 	uint32_t victims_from; /* ... and where they begin */
@@ -152,7 +156,7 @@ static inline bool may_be_due(const struct entry *e, int64_t clock_ns)
 	return (int32_t)((uint32_t)flow_tick(clock_ns) - e->tick) >= 0;
 }
 
-/* Starts fetching what a flow's end will touch, beside the first line of its entry. table.c */
+/* Starts fetching what the end of a flow will touch, beside its entry. table.c */
 void entry_fetch_end(const struct flow_table *t, uint32_t number);
 
 /* Takes a flow out of index and entries. Its record must have left. table.c */
