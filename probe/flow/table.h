@@ -4,9 +4,9 @@
  *
  * Share-nothing and sized at start. Three parts:
  *   - buckets of one cache line: tags of the hash and entry numbers, bounded linear probing;
- *   - entries of two cache lines; all that an established IPv4 flow's packet touches is in the
- *     first. Beside them arrays of what only records and odd flows need, and of MACs and egress
- *     interfaces only when somebody asks;
+ *   - entries of one cache line, all that an established IPv4 flow's packet touches. Beside them
+ *     arrays of what beginnings, ends and records need, of the rest of IPv6 addresses, and of what
+ *     odd flows have; of MACs and egress interfaces only when somebody asks;
  *   - a timing wheel of deadlines, checked lazily: a packet only writes its time.
  *
  * The table never reads a clock: every packet and every advance brings `now`. Ended records go to
