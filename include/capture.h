@@ -21,15 +21,21 @@
 
 struct capture;
 
-/* What the handles of one live input share. The caller's; outlives them. */
+/* Handles of one live input. */
+#define CAPTURE_TEAM_MAX 64
+
+/* What the handles of one live input share. The caller's, zeroed but for `workers` and `key`;
+ * outlives them. */
 struct capture_team {
 	unsigned workers; /* handles that read the input together, at least 1 */
-	atomic_int group; /* the kernel's name for the team (fanout group), set by whoever opens first;
-	                   * CAPTURE_NO_GROUP before */
-	atomic_int tally_group; /* the same of the sockets that only count, where the kernel samples */
 	uint32_t key;     /* random, the same for all handles: seeds the hash that divides packets */
+
+	/* The ring's. */
+	atomic_int group;       /* the kernel's name for the team (fanout group), set by worker 0 */
+	atomic_int tally_group; /* the same of the sockets that only count, where the kernel samples */
+	atomic_uint joined[CAPTURE_TEAM_MAX]; /* the group that each handle joined last: worker 0's
+	                                       * first, second ...; 0: none */
 };
-#define CAPTURE_NO_GROUP (-1)
 
 /* How to open an input. Strings stay the caller's and are read only during capture_open. */
 struct capture_conf {

@@ -84,8 +84,6 @@ static int form_teams(struct probe *p)
 		input->spec = p->conf->inputs.item[i];
 		input->first_worker = p->opened_count;
 		input->team.workers = capture_workers(input->spec, (unsigned)p->conf->workers);
-		atomic_init(&input->team.group, CAPTURE_NO_GROUP);
-		atomic_init(&input->team.tally_group, CAPTURE_NO_GROUP);
 		if (getrandom(&input->team.key, sizeof(input->team.key), 0) < 0)
 			return -errno;
 		if (p->conf->workers > input->team.workers)

@@ -42,16 +42,13 @@
 #define MAX_SNAPLEN	65536
 #define DEFAULT_BYTES	(32u << 20)
 #define POLL_MS		10
-#define LOOK_NS		(200 * NS_PER_MS)
+#define LOOK_NS		(200 * NS_PER_MS) /* for a port that is gone */
 #define BATCH_MAX	64
 #define AHEAD		6
 
 /* After this no block is under way any more: it is retired once per period, and tried again when
  * the kernel is just writing to it. */
 #define FINISH_NS (4 * RING_RETIRE_MS * NS_PER_MS)
-
-/* More workers on one port are of no use unless asked for. */
-#define WORKERS_MAX 64
 
 enum { MACS_SIZE = 12, TAG_SIZE = 4, TPID_DEFAULT = 0x8100 };
 
@@ -84,8 +81,10 @@ struct ring {
 	struct cbpf *tally_accept; /* what is counted; NULL without sampling */
 	struct ring_socket tally;
 	unsigned worker;
-	bool started;	       /* packets are wanted */
-	bool down;	       /* the port */
+	unsigned group;	       /* joined last, as in capture_team.joined */
+	bool open;	       /* the sockets let packets in */
+	bool down;	       /* the port, or not all of the team are there yet */
+	bool said;	       /* why the port cannot be had again */
 	struct mono_time look; /* not to look for the port before */
 	int64_t finish_ns;     /* when to stop reading; 0 before ring_finish */
 };
@@ -149,36 +148,61 @@ static void rewind_ring(struct ring *r)
 	r->blank.ingress = r->socket.index;
 }
 
-static int let_in(struct ring *r)
-{
-	int err = 0;
-	r->started = true;
-	if (r->tally_accept != NULL) /* first: it must not count less than comes in */
-		err = ring_socket_attach(&r->tally, r->tally_accept);
-	if (err == 0)
-		err = ring_socket_attach(&r->socket, r->accept);
-	return err;
-}
-
 /* Both sockets, or none. */
 static int attach(struct ring *r, char *errbuf, unsigned errsize)
 {
 	int err = ring_socket_open(&r->socket, &r->wish, errbuf, errsize);
 	if (err == 0 && r->tally_accept != NULL)
 		err = ring_tally_open(&r->tally, &r->wish, errbuf, errsize);
-	if (err == 0 && r->started)
-		err = let_in(r);
 	if (err != 0) {
 		ring_socket_close(&r->socket);
 		ring_socket_close(&r->tally);
 		return err;
 	}
-	r->down = false;
 	rewind_ring(r);
 	if (!r->socket.splits)
 		log_warnx("capture", "this kernel does not tell super-packets apart: interface=%s",
 			  r->name);
 	return 0;
+}
+
+/* One after the other, so that each gets the packets that it had before. -EAGAIN while the one in
+ * front has joined no newer group than ours. */
+static int attach_in_turn(struct ring *r, char *errbuf, unsigned errsize)
+{
+	atomic_uint *joined = r->wish.team->joined;
+	unsigned group = r->worker == 0 ? r->group + 1 : atomic_load(&joined[r->worker - 1]);
+	if (group == r->group)
+		return -EAGAIN;
+	int err = attach(r, errbuf, errsize);
+	if (err != 0)
+		return err;
+	r->group = group;
+	atomic_store(&joined[r->worker], group);
+	return 0;
+}
+
+static bool is_complete(const struct ring *r)
+{
+	for (unsigned i = 0; i < r->wish.team->workers; i++)
+		if (atomic_load(&r->wish.team->joined[i]) != r->group)
+			return false;
+	return true;
+}
+
+/* When the whole team is there: as long as it is not, packets go to who is not to have them.
+ * -EAGAIN before. */
+static int let_in(struct ring *r)
+{
+	int err = 0;
+	if (!is_complete(r))
+		return -EAGAIN;
+	if (r->tally_accept != NULL) /* first: it must not count less than comes in */
+		err = ring_socket_attach(&r->tally, r->tally_accept);
+	if (err == 0)
+		err = ring_socket_attach(&r->socket, r->accept);
+	r->open = err == 0;
+	return err;
 }
 
 /* One of a team speaks for all. */
@@ -264,7 +288,8 @@ static int ring_init(struct ring *r, const struct capture_conf *conf, char *errb
 	r->wish.name = r->name;
 	r->wish.bytes = conf->ring_size != 0 ? conf->ring_size : DEFAULT_BYTES;
 	r->wish.team = conf->team != NULL ? conf->team : &r->alone;
-	r->worker = conf->worker;
+	r->worker = conf->team != NULL ? conf->worker : 0;
+	r->wish.founds = r->worker == 0;
 	r->nowait = conf->nowait;
 	r->blank.iface = conf->iface;
 	if (strchr(conf->spec, ',') != NULL) {
@@ -284,8 +309,8 @@ static int ring_init(struct ring *r, const struct capture_conf *conf, char *errb
 	if (err == 0)
 		err = make_programs(r, conf, errbuf, errsize);
 	if (err == 0)
-		err = attach(r, errbuf, errsize);
-	return err == -ENETDOWN ? wait_for_port(r) : err;
+		err = attach_in_turn(r, errbuf, errsize);
+	return err == -ENETDOWN || err == -EAGAIN ? wait_for_port(r) : err;
 }
 
 static int ring_open(const struct capture_conf *conf, char *errbuf, unsigned errsize,
@@ -308,8 +333,11 @@ static int ring_open(const struct capture_conf *conf, char *errbuf, unsigned err
 static void ring_start(struct capture *capture)
 {
 	struct ring *r = ring_of(capture);
-	r->started = true;
-	if (r->socket.fd >= 0 && let_in(r) != 0)
+	if (r->socket.fd < 0)
+		return;
+	int err = let_in(r);
+	r->down = err != 0;
+	if (err != 0 && err != -EAGAIN)
 		log_warn("capture", "the kernel does not take the filter: interface=%s", r->name);
 }
 
@@ -434,22 +462,56 @@ static void close_sockets(struct ring *r)
 	ring_socket_close(&r->socket);
 	ring_socket_close(&r->tally);
 	r->socket.packets = r->socket.lost = r->tally.packets = 0;
+	r->open = false;
 }
 
-/* The port is up or there again, or is gone for good. At most five times a second. */
-static void look_for_port(struct ring *r)
+/* Why the port that is there cannot be had, once. */
+static void say_why(struct ring *r, int err, const char *text)
+{
+	if (r->said || err == -ENODEV || err == -ENETDOWN)
+		return;
+	log_warnx("capture", "%s", text);
+	r->said = true;
+}
+
+/* Not when the port was removed, or the team has gathered anew while we still waited for it. */
+static bool has_good_sockets(const struct ring *r)
+{
+	return ring_socket_is_bound(&r->socket, r->name) &&
+	       (r->open || atomic_load(&r->wish.team->joined[0]) == r->group);
+}
+
+/* 0: packets come in again; -EAGAIN: as soon as the team is there. */
+static int regain(struct ring *r)
 {
 	char text[CAPTURE_ERRBUF_SIZE];
-	if (mono_now().ns < r->look.ns)
-		return;
-	r->look.ns = mono_now().ns + LOOK_NS;
-	if (r->socket.fd >= 0 && if_nametoindex(r->name) != r->socket.index)
+	if (r->socket.fd >= 0 && !has_good_sockets(r))
 		close_sockets(r);
-	if (r->socket.fd >= 0)
-		r->down = !iface_is_up(r->name);
-	else
-		r->down = attach(r, text, sizeof(text)) != 0;
-	if (!r->down && speaks(r))
+	if (r->socket.fd < 0) {
+		int err = attach_in_turn(r, text, sizeof(text));
+		if (err != 0 && err != -EAGAIN)
+			say_why(r, err, text);
+		if (err != 0)
+			return err;
+	}
+	if (!iface_is_up(r->name))
+		return -ENETDOWN;
+	return r->open ? 0 : let_in(r);
+}
+
+/* The port is up or there again, or is gone for good. At most five times a second, but at once when
+ * it is the others that are waited for. */
+static void look_for_port(struct ring *r)
+{
+	if (mono_now().ns < r->look.ns || r->finish_ns != 0)
+		return;
+	int err = regain(r);
+	if (err != 0) {
+		r->look.ns = err == -EAGAIN ? 0 : mono_now().ns + LOOK_NS;
+		return;
+	}
+	r->down = r->said = false;
+	if (speaks(r))
 		log_warnx("capture", "the interface is back: interface=%s", r->name);
 }
 
@@ -511,7 +573,6 @@ static void ring_finish(struct capture *capture)
 	cbpf_reject(&nothing);
 	(void)ring_socket_attach(&r->socket, &nothing);
 	(void)ring_socket_attach(&r->tally, &nothing);
-	r->started = false;
 	r->finish_ns = mono_now().ns + FINISH_NS;
 }
 
@@ -544,7 +605,7 @@ static unsigned ring_workers(const char *spec, unsigned wanted)
 {
 	char name[IF_NAMESIZE];
 	if (wanted > 0)
-		return wanted < WORKERS_MAX ? wanted : WORKERS_MAX;
+		return wanted < CAPTURE_TEAM_MAX ? wanted : CAPTURE_TEAM_MAX;
 	if (!capture_spec_interface(spec, name, sizeof(name)))
 		return 1;
 	unsigned queues = iface_queues(name), cpus = (unsigned)get_nprocs();

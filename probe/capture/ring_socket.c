@@ -1,7 +1,8 @@
 /*
  * Opening, in an order that leaves no gap: the socket listens to no protocol until it is bound, and
  * lets nothing through until it is told to (ring_socket_attach), when it and its whole team have
- * joined the fanout group. So no packet comes to two workers, or to one that is not to have it.
+ * joined the fanout group. So no packet comes to two workers, or to one that is not to have it. The
+ * kernel deals by a socket's place in the group, which is the order of joining.
  */
 #include "ring_socket.h"
 
@@ -27,8 +28,7 @@
 #define TAG_SIZE     4
 #define TALLY_RCVBUF 1 /* the kernel takes its own least */
 
-/* Somebody is making the group. */
-#define GROUP_AWAITED (CAPTURE_NO_GROUP - 1)
+#define NEW_GROUP (-1)
 
 /* ---- options -------------------------------------------------------------------------------- */
 
@@ -129,8 +129,7 @@ static int bind_port(const struct ring_socket *s)
 	return bind(s->fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 }
 
-/* Joins group `id`, made if there is none; a negative one stands for a new id of the kernel's
- * choice, which is returned. Else -errno. */
+/* Joins group `id`, or a new one of the kernel's choice for NEW_GROUP. Returns its id, or -errno. */
 static int join_group(const struct ring_socket *s, int id)
 {
 	unsigned flags = id < 0 ? PACKET_FANOUT_FLAG_UNIQUEID : 0;
@@ -152,21 +151,14 @@ static int set_hash(const struct ring_socket *s, const struct ring_wish *wish)
 	return set_option(s->fd, PACKET_FANOUT_DATA, &code, sizeof(code));
 }
 
-/* -EAGAIN when the group is just being made by another of the team, or its old one lives on, on an
- * interface that is gone. */
 static int join_team(const struct ring_socket *s, const struct ring_wish *wish, atomic_int *group)
 {
-	int id = atomic_load(group);
-	bool founds =
-		id == CAPTURE_NO_GROUP && atomic_compare_exchange_strong(group, &id, GROUP_AWAITED);
-	if (!founds && id < 0)
-		return -EAGAIN;
-	id = join_group(s, founds ? CAPTURE_NO_GROUP : id);
-	if (founds)
-		atomic_store(group, id < 0 ? CAPTURE_NO_GROUP : id);
-	if (id == -EINVAL && !founds)
-		return -EAGAIN;
-	return id < 0 ? id : set_hash(s, wish);
+	int id = join_group(s, wish->founds ? NEW_GROUP : atomic_load(group));
+	if (id < 0)
+		return id;
+	if (wish->founds)
+		atomic_store(group, id);
+	return set_hash(s, wish);
 }
 
 /* ---- open and close ------------------------------------------------------------------------- */
@@ -271,6 +263,14 @@ int ring_socket_error(const struct ring_socket *s)
 	if (s->fd < 0 || getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0)
 		return 0;
 	return err;
+}
+
+bool ring_socket_is_bound(const struct ring_socket *s, const char *name)
+{
+	struct sockaddr_ll address;
+	socklen_t size = sizeof(address);
+	return getsockname(s->fd, (struct sockaddr *)&address, &size) == 0 &&
+	       address.sll_ifindex == (int)s->index && if_nametoindex(name) == s->index;
 }
 
 void ring_socket_close(struct ring_socket *s)

@@ -19,6 +19,7 @@ struct ring_wish {
 	unsigned mac_size;	   /* bytes of link header */
 	uint64_t bytes;		   /* size of the ring */
 	struct capture_team *team; /* joined where it has more than one worker */
+	bool founds;		   /* makes the team's group, which the others join */
 };
 
 struct ring_socket {
@@ -32,8 +33,8 @@ struct ring_socket {
 	uint64_t lost;
 };
 
-/* Opens, binds and joins the team; lets nothing in yet. 0; -ENETDOWN and -EAGAIN when it is not the
- * time for it (the port is down; the team is being formed); else an error with a line in errbuf. */
+/* Opens, binds and joins the team; lets nothing in yet. 0; -ENETDOWN when the port is down; else an
+ * error; all with a line in errbuf. */
 int ring_socket_open(struct ring_socket *socket, const struct ring_wish *wish, char *errbuf,
 		     unsigned errsize);
 
@@ -49,6 +50,10 @@ void ring_socket_count(struct ring_socket *socket);
 
 /* The error that waits on the socket (ENETDOWN), and none any more; 0 without. */
 int ring_socket_error(const struct ring_socket *socket);
+
+/* Is it still bound to the interface of this name? Not when that was removed, or moved elsewhere,
+ * even if it is back with the number that it had. */
+bool ring_socket_is_bound(const struct ring_socket *socket, const char *name);
 
 /* NULL map and fd -1 are fine. */
 void ring_socket_close(struct ring_socket *socket);

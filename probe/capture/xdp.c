@@ -298,12 +298,14 @@ static int xdp_fd(struct capture *capture)
 
 /* ---- a port that goes and comes ------------------------------------------------------------ */
 
-/* Is the port open still the one of that name, with as many queues? */
+/* Is the port open still the one of that name, with as many queues? It is another when it was moved
+ * to a namespace and back, though it kept its number. */
 static bool port_is_same(const struct capture_xdp *xdp)
 {
 	char text[CAPTURE_ERRBUF_SIZE];
 	struct xdp_port now;
-	return xdp_port_look(xdp->spec.name, &now, text, sizeof(text)) == 0 &&
+	return xdp_queue_is_bound(xdp->queue[0]) &&
+	       xdp_port_look(xdp->spec.name, &now, text, sizeof(text)) == 0 &&
 	       now.ifindex == xdp->port.ifindex && now.queues == xdp->port.queues;
 }
 

@@ -143,6 +143,12 @@ int xdp_queue_fd(const struct xdp_queue *queue)
 	return xsk_socket__fd(queue->socket);
 }
 
+bool xdp_queue_is_bound(const struct xdp_queue *queue)
+{
+	return recvfrom(xdp_queue_fd(queue), NULL, 0, MSG_DONTWAIT, NULL, NULL) >= 0 ||
+	       errno != ENXIO;
+}
+
 bool xdp_queue_is_zero_copy(const struct xdp_queue *queue)
 {
 	return queue->zero_copy;

@@ -30,6 +30,9 @@ void xdp_queue_close(struct xdp_queue *queue);
 
 /* The socket, for poll and for the port's program. */
 int xdp_queue_fd(const struct xdp_queue *queue);
+
+/* Not any more when its port was removed, or moved to another namespace. */
+bool xdp_queue_is_bound(const struct xdp_queue *queue);
 bool xdp_queue_is_zero_copy(const struct xdp_queue *queue);
 
 /* Up to `max` packets that have come: data, caplen, wirelen; the rest of *blank. Returns their

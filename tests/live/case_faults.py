@@ -152,6 +152,25 @@ def removed_and_added(row, _):
               "ingressInterface is not the new port's %d: %s" % (index, late[:1]))
 
 
+def move_away_and_back(rig):
+    """It may keep its number."""
+    away = rig.lab.space("away")
+    rig.rx.ip("link set p1 netns %s" % away.name)
+    away.ip("link set p1 netns %s" % rig.rx.name)
+    rig.rx.ip("link set p1 up arp off multicast off")
+
+
+def moved_and_back(row, _):
+    """An interface that goes to another namespace for a moment."""
+    with inputs.PortRig() as rig, probe.Weir(rig.rx, row.spec, row.options) as weir:
+        with frame.Sender(rig.tx, "p0") as sender:
+            sender.send(*[frame.udp(1)] * 5)
+        weir.wait_observed(5)
+        move_away_and_back(rig)
+        wait_metered(weir, rig, [frame.udp(2)], 5)
+        weir.stop()
+
+
 # ---- time ----------------------------------------------------------------------------------------
 
 def on_time(took, timeout):
@@ -254,4 +273,4 @@ def cases(full):
     kills = [("killed[%s]" % row.name, functools.partial(killed, row, moments=MOMENTS if full else FEW_MOMENTS))
              for row in inputs.of_ports(full, variants=True) + of_gates(full)]
     return kills + named([books_logged], inputs.of_ports(full) + of_gates(full)) + \
-        named([second_signal, down_and_up, removed_and_added, silent], inputs.of_ports(full))
+        named([second_signal, down_and_up, removed_and_added, moved_and_back, silent], inputs.of_ports(full))

@@ -6,6 +6,7 @@ import time
 import signal
 
 import captures
+import case_faults
 import case_queues
 import frame
 import inputs
@@ -134,6 +135,50 @@ def jumbo(row, folder):
               "%d records of 64 talks" % len(records))
 
 
+def talk_of_pairs(count):
+    """Both directions of so many address pairs."""
+    ends = [{"source": frame.CLIENT + (n << 8), "destination": frame.SERVER + (n << 8)} for n in range(count)]
+    return [one for pair in ends for one in
+            (frame.udp(1000, 10, **pair),
+             frame.udp(9, 20, port=1000, source=pair["destination"], destination=pair["source"]))]
+
+
+def whole_again(make_again):
+    """A port that goes and comes back under traffic: no flow is torn, neither by who looks at it first again nor by its
+    being dealt to another worker than before."""
+    def case(row, folder):
+        pairs, packets = 64, talk_of_pairs(64)
+        with inputs.PortRig() as rig, probe.Weir(rig.rx, row.spec, (*row.options, *probe.PATIENT), folder) as weir:
+            with frame.Sender(rig.tx, "p0") as sender:
+                sender.send(*packets)
+            weir.wait_observed(len(packets))
+            for times in range(1, 4):
+                make_again(rig)
+                with frame.Flood(rig.tx, "p0", packets):
+                    weir.wait_log("interface is back", times)
+                    time.sleep(0.3)
+            records, books = weir.stop()
+        many = {}
+        for record in records:
+            many.setdefault(record["sourceIPv4Address"], []).append(record)
+        torn = {ends: len(found) for ends, found in many.items() if len(found) != 1}
+        lab.check(len(many) == pairs and not torn, "%d of %d pairs have several records: %s" %
+                  (len(torn), len(many), list(torn.items())[:3]))
+        lab.check(books["metered"] > 10 * len(packets), "metered %d" % books["metered"])
+    return case
+
+
+def remove_and_add(rig):
+    rig.rx.ip("link del p1")
+    rig.lab.link(rig.tx, "p0", rig.rx, "p1")
+
+
+def bounce(rig):
+    rig.rx.ip("link set p1 down")
+    time.sleep(0.3)
+    rig.rx.ip("link set p1 up")
+
+
 def allowed_cpus(pid):
     """Of each thread, the oldest first."""
     allowed = []
@@ -173,8 +218,11 @@ def says_what_is_wrong(_):
             case_queues.refused(rig.rx, spec, 2, *words)
 
 
-def cases(_):
-    found = []
+def cases(full):
+    found = [("whole_when_%s[%s]" % (what, row.name), functools.partial(whole_again(make_again), row))
+             for row in inputs.INPUTS if row.name == "ring-4" or (full and row.name == "ring-2")
+             for what, make_again in (("added_again", remove_and_add), ("up_again", bounce),
+                                      ("back_again", case_faults.move_away_and_back))]
     for row in inputs.INPUTS:
         every = []
         if row.name.startswith("ring"):
