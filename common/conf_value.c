@@ -68,6 +68,13 @@ static const struct conf_name level_names[] = {
 	{0, NULL},
 };
 
+/* Of the types whose values are names. */
+static const struct conf_name *const names_of[CONF_TYPE_COUNT] = {
+	[CONF_TYPE_BOOL] = bool_names,	     [CONF_TYPE_STATS] = stats_names,
+	[CONF_TYPE_LEVEL] = level_names,     [CONF_TYPE_DECAPLIST] = decap_names,
+	[CONF_TYPE_DEDUPLIST] = dedup_names,
+};
+
 /* In nanoseconds. */
 static const struct conf_name time_units[] = {
 	{NS_PER_S, "s"}, {NS_PER_MS, "ms"}, {NS_PER_US, "us"}, {0, NULL},
@@ -483,8 +490,9 @@ static uint32_t all_flags(const struct conf_name *names)
 	return all;
 }
 
-static int parse_flags(const struct conf_name *names, const char *text, void *member)
+static int parse_flags(const struct conf_option *opt, const char *text, void *member)
 {
+	const struct conf_name *names = names_of[opt->type];
 	uint32_t flags = 0;
 	if (strcasecmp(text, "all") == 0) {
 		flags = all_flags(names);
@@ -502,8 +510,9 @@ static int parse_flags(const struct conf_name *names, const char *text, void *me
 	return 0;
 }
 
-static bool print_flags(const struct conf_name *names, const void *member, FILE *out)
+static bool print_flags(const struct conf_option *opt, const void *member, FILE *out)
 {
+	const struct conf_name *names = names_of[opt->type];
 	uint32_t flags = *(const uint32_t *)member;
 	if (flags == 0 || flags == all_flags(names)) {
 		fputs(flags == 0 ? "\"none\"" : "\"all\"", out);
@@ -520,46 +529,10 @@ static bool print_flags(const struct conf_name *names, const void *member, FILE 
 	return true;
 }
 
-static void expect_flags(const struct conf_name *names, FILE *out)
+static void expect_flags(const struct conf_option *opt, FILE *out)
 {
 	fputs("none, all, or a list with commas of ", out);
-	print_names(names, ", ", out);
-}
-
-static int parse_decap(const struct conf_option *opt, const char *text, void *member)
-{
-	(void)opt;
-	return parse_flags(decap_names, text, member);
-}
-
-static bool print_decap(const struct conf_option *opt, const void *member, FILE *out)
-{
-	(void)opt;
-	return print_flags(decap_names, member, out);
-}
-
-static void expect_decap(const struct conf_option *opt, FILE *out)
-{
-	(void)opt;
-	expect_flags(decap_names, out);
-}
-
-static int parse_dedup(const struct conf_option *opt, const char *text, void *member)
-{
-	(void)opt;
-	return parse_flags(dedup_names, text, member);
-}
-
-static bool print_dedup(const struct conf_option *opt, const void *member, FILE *out)
-{
-	(void)opt;
-	return print_flags(dedup_names, member, out);
-}
-
-static void expect_dedup(const struct conf_option *opt, FILE *out)
-{
-	(void)opt;
-	expect_flags(dedup_names, out);
+	print_names(names_of[opt->type], ", ", out);
 }
 
 static int parse_sample(const struct conf_option *opt, const char *text, void *member)
@@ -603,33 +576,37 @@ static void expect_sample(const struct conf_option *opt, FILE *out)
 		opt->umin, opt->umax);
 }
 
-static int parse_name(const struct conf_name *names, const char *text, void *member)
+/* Enumerations are read and written as the unsigned int that holds them. */
+_Static_assert(__builtin_types_compatible_p(enum stats_format, unsigned) &&
+		       __builtin_types_compatible_p(enum log_level, unsigned),
+	       "an enumeration is an unsigned int");
+
+static int parse_name(const struct conf_option *opt, const char *text, void *member)
 {
-	const struct conf_name *name = find_name(names, text, strlen(text));
+	const struct conf_name *name = find_name(names_of[opt->type], text, strlen(text));
 	if (name == NULL)
 		return ERR_USAGE;
 	*(unsigned *)member = name->value;
 	return 0;
 }
 
-static bool print_name(const struct conf_name *names, const void *member, FILE *out)
+static bool print_name(const struct conf_option *opt, const void *member, FILE *out)
 {
-	const char *name = name_of(names, *(const unsigned *)member);
+	const char *name = name_of(names_of[opt->type], *(const unsigned *)member);
 	if (name != NULL)
 		fprintf(out, "\"%s\"", name);
 	return name != NULL;
 }
 
-/* Enumerations are read and written as the unsigned int that holds them. */
-_Static_assert(__builtin_types_compatible_p(enum stats_format, unsigned) &&
-		       __builtin_types_compatible_p(enum log_level, unsigned),
-	       "an enumeration is an unsigned int");
+static void expect_name(const struct conf_option *opt, FILE *out)
+{
+	print_names(names_of[opt->type], " or ", out);
+}
 
 static int parse_bool(const struct conf_option *opt, const char *text, void *member)
 {
-	(void)opt;
 	unsigned value;
-	int err = parse_name(bool_names, text, &value);
+	int err = parse_name(opt, text, &value);
 	if (err == 0)
 		*(bool *)member = value;
 	return err;
@@ -637,51 +614,8 @@ static int parse_bool(const struct conf_option *opt, const char *text, void *mem
 
 static bool print_bool(const struct conf_option *opt, const void *member, FILE *out)
 {
-	(void)opt;
 	const unsigned value = *(const bool *)member;
-	return print_name(bool_names, &value, out);
-}
-
-static void expect_bool(const struct conf_option *opt, FILE *out)
-{
-	(void)opt;
-	print_names(bool_names, " or ", out);
-}
-
-static int parse_stats(const struct conf_option *opt, const char *text, void *member)
-{
-	(void)opt;
-	return parse_name(stats_names, text, member);
-}
-
-static bool print_stats(const struct conf_option *opt, const void *member, FILE *out)
-{
-	(void)opt;
-	return print_name(stats_names, member, out);
-}
-
-static void expect_stats(const struct conf_option *opt, FILE *out)
-{
-	(void)opt;
-	print_names(stats_names, " or ", out);
-}
-
-static int parse_level(const struct conf_option *opt, const char *text, void *member)
-{
-	(void)opt;
-	return parse_name(level_names, text, member);
-}
-
-static bool print_level(const struct conf_option *opt, const void *member, FILE *out)
-{
-	(void)opt;
-	return print_name(level_names, member, out);
-}
-
-static void expect_level(const struct conf_option *opt, FILE *out)
-{
-	(void)opt;
-	print_names(level_names, " or ", out);
+	return print_name(opt, &value, out);
 }
 
 /* ---- networks ---------------------------------------------------------------------------- */
@@ -765,7 +699,7 @@ static const struct {
 	void (*expect)(const struct conf_option *opt, FILE *out);
 	void (*clear)(void *member); /* or NULL: owns nothing */
 } types[CONF_TYPE_COUNT] = {
-	[CONF_TYPE_BOOL] = {parse_bool, print_bool, expect_bool, NULL},
+	[CONF_TYPE_BOOL] = {parse_bool, print_bool, expect_name, NULL},
 	[CONF_TYPE_UINT] = {parse_uint, print_uint, expect_uint, NULL},
 	[CONF_TYPE_SECONDS] = {parse_seconds, print_seconds, expect_seconds, NULL},
 	[CONF_TYPE_SIZE] = {parse_size, print_size, expect_size, NULL},
@@ -775,12 +709,12 @@ static const struct {
 	[CONF_TYPE_NETS] = {parse_nets, print_nets, expect_nets, clear_list},
 	[CONF_TYPE_CPUS] = {parse_cpus, print_cpus, expect_cpus, NULL},
 	[CONF_TYPE_KEYLIST] = {parse_key, print_key, expect_key, NULL},
-	[CONF_TYPE_DECAPLIST] = {parse_decap, print_decap, expect_decap, NULL},
-	[CONF_TYPE_DEDUPLIST] = {parse_dedup, print_dedup, expect_dedup, NULL},
+	[CONF_TYPE_DECAPLIST] = {parse_flags, print_flags, expect_flags, NULL},
+	[CONF_TYPE_DEDUPLIST] = {parse_flags, print_flags, expect_flags, NULL},
 	[CONF_TYPE_SAMPLE] = {parse_sample, print_sample, expect_sample, NULL},
 	[CONF_TYPE_TOSMASK] = {parse_mask, print_mask, expect_mask, NULL},
-	[CONF_TYPE_STATS] = {parse_stats, print_stats, expect_stats, NULL},
-	[CONF_TYPE_LEVEL] = {parse_level, print_level, expect_level, NULL},
+	[CONF_TYPE_STATS] = {parse_name, print_name, expect_name, NULL},
+	[CONF_TYPE_LEVEL] = {parse_name, print_name, expect_name, NULL},
 };
 
 int conf_value_parse(const struct conf_option *opt, const char *text, void *member)

@@ -1,5 +1,5 @@
-/* It is opened, not only looked at: access rights are more than the mode shows (ACLs, folders above,
- * mounts). */
+/* It is opened, not only looked at: access rights are more than the mode shows (ACLs, folders
+ * above, mounts). */
 #include "readable.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* Can the file that an option names be read? Asked before a library does, whose reasons tell neither
- * option nor cure. */
+/* Can the file that an option names be read? Asked before a library does, whose reasons tell
+ * neither option nor cure. */
 #ifndef WEIR_EXPORTER_READABLE_H
 #define WEIR_EXPORTER_READABLE_H
 

@@ -30,7 +30,8 @@ enum {
 
 #define END_WAIT_NS (5 * NS_PER_S) /* live: how long an end may stand still */
 
-/* Datagrams are paced as the UDP transport does: what may leave at once, and the sleep until more may. */
+/* Datagrams are paced as the UDP transport does: what may leave at once, and the sleep until more
+ * may. */
 #define DATAGRAM_CREDIT_NS (4 * NS_PER_MS)
 #define DATAGRAM_WAIT_US   2000
 
@@ -96,12 +97,13 @@ static void say_given_up(const struct session *s, const char *why, uint64_t lost
 		log_errorx("output", "%s: the collector %s, given up; %llu records are dropped",
 			   s->conf.name, why, (unsigned long long)lost);
 	else if (lost == 0)
-		log_errorx("output", "%s: the collector %s, given up; %llu records are kept in the spool",
+		log_errorx("output",
+			   "%s: the collector %s, given up; %llu records are kept in the spool",
 			   s->conf.name, why, spooled);
 	else
 		log_errorx("output",
-			   "%s: the collector %s, given up; %llu records are in the spool, %llu are "
-			   "dropped, which it could not take",
+			   "%s: the collector %s, given up; %llu records are in the spool, "
+			   "%llu are dropped, which it could not take",
 			   s->conf.name, why, spooled, (unsigned long long)lost);
 }
 

@@ -35,68 +35,61 @@ static filter_value max_of_bits(unsigned bits)
 	return ~(filter_value)0 >> (128 - bits);
 }
 
-static const char *const number_wants = "a number, as 443 or 0x1bb";
-static const char *const count_wants = "a number, as 1500, 10k or 64MiB";
-static const char *const time_wants = "a time in UTC, as 2026-01-31T18:00:00Z";
-static const char *const duration_wants = "a time span, as 500ms, 10s, 5min or 1h";
+#define NUMBER_WANTS   "a number, as 443 or 0x1bb"
+#define COUNT_WANTS    "a number, as 1500, 10k or 64MiB"
+#define TIME_WANTS     "a time in UTC, as 2026-01-31T18:00:00Z"
+#define DURATION_WANTS "a time span, as 500ms, 10s, 5min or 1h"
+
+/* Kinds whose size does not depend on the element. KIND_TIME_UPTIME has no row: it counts from a
+ * boot time that only a message has. */
+static const struct kind_row {
+	enum filter_kind kind;
+	enum filter_load load;
+	unsigned bits; /* of its values; 0: no row */
+	int64_t unit;
+	const char *wants;
+} by_kind[] = {
+	[KIND_ADDR4] = {VALUE_IP4, LOAD_IP4, 32, 1,
+			"an IPv4 address or prefix, as 192.0.2.1 or 192.0.2.0/24"},
+	[KIND_ADDR6] = {VALUE_IP6, LOAD_IP6, 128, 1,
+			"an IPv6 address or prefix, as 2001:db8::1 or 2001:db8::/32"},
+	[KIND_MAC] = {VALUE_MAC, LOAD_MAC, 48, 1, "a MAC address, as 00:00:5e:00:53:01"},
+	[KIND_TIME_S] = {VALUE_TIME, LOAD_TIME, 63, NS_PER_S, TIME_WANTS},
+	[KIND_TIME_MS] = {VALUE_TIME, LOAD_TIME, 63, NS_PER_MS, TIME_WANTS},
+	[KIND_TIME_US] = {VALUE_TIME, LOAD_TIME, 63, NS_PER_US, TIME_WANTS},
+	[KIND_TIME_NS] = {VALUE_TIME, LOAD_TIME, 63, 1, TIME_WANTS},
+	[KIND_DURATION_MS] = {VALUE_DURATION, LOAD_DURATION, 63, NS_PER_MS, DURATION_WANTS},
+	[KIND_DURATION_US] = {VALUE_DURATION, LOAD_DURATION, 63, NS_PER_US, DURATION_WANTS},
+	[KIND_HIGH_BYTE] = {VALUE_NUMBER, LOAD_HIGH_BYTE, 8, 1, NUMBER_WANTS},
+	[KIND_LOW_BYTE] = {VALUE_NUMBER, LOAD_LOW_BYTE, 8, 1, NUMBER_WANTS},
+	[KIND_SELECTOR] = {VALUE_NUMBER, LOAD_SELECTOR, 64, 1, NUMBER_WANTS},
+};
+
+static struct kind_row row_of_number(unsigned size)
+{
+	return (struct kind_row){
+		.kind = VALUE_NUMBER,
+		.load = load_of_size(size),
+		.bits = 8 * size,
+		.unit = 1,
+		.wants = size == 8 ? COUNT_WANTS : NUMBER_WANTS,
+	};
+}
 
 void filter_type_of(struct field_ref ref, struct filter_type *ret_type)
 {
-	static const struct {
-		uint8_t kind, load, bits;
-		int64_t unit;
-		const char *const *wants;
-	} by_kind[] = {
-		[KIND_TIME_S] = {VALUE_TIME, LOAD_TIME, 63, NS_PER_S, &time_wants},
-		[KIND_TIME_MS] = {VALUE_TIME, LOAD_TIME, 63, NS_PER_MS, &time_wants},
-		[KIND_TIME_US] = {VALUE_TIME, LOAD_TIME, 63, NS_PER_US, &time_wants},
-		[KIND_TIME_NS] = {VALUE_TIME, LOAD_TIME, 63, 1, &time_wants},
-		[KIND_DURATION_MS] = {VALUE_DURATION, LOAD_DURATION, 63, NS_PER_MS,
-				      &duration_wants},
-		[KIND_DURATION_US] = {VALUE_DURATION, LOAD_DURATION, 63, NS_PER_US,
-				      &duration_wants},
-		[KIND_HIGH_BYTE] = {VALUE_NUMBER, LOAD_HIGH_BYTE, 8, 1, &number_wants},
-		[KIND_LOW_BYTE] = {VALUE_NUMBER, LOAD_LOW_BYTE, 8, 1, &number_wants},
-		[KIND_SELECTOR] = {VALUE_NUMBER, LOAD_SELECTOR, 64, 1, &number_wants},
-	};
 	const struct field *f = field_get(ref.id);
-	struct filter_type t = {.ref = ref, .field = f, .unit = 1};
-	switch ((enum field_kind)f->kind) {
-	case KIND_UINT:
-	case KIND_FLAGS:
-		t.kind = VALUE_NUMBER;
-		t.load = load_of_size(f->size);
-		t.max = max_of_bits(8 * f->size);
-		t.wants = f->size == 8 ? count_wants : number_wants;
-		break;
-	case KIND_ADDR4:
-		t.kind = VALUE_IP4;
-		t.load = LOAD_IP4;
-		t.max = max_of_bits(32);
-		t.wants = "an IPv4 address or prefix, as 192.0.2.1 or 192.0.2.0/24";
-		break;
-	case KIND_ADDR6:
-		t.kind = VALUE_IP6;
-		t.load = LOAD_IP6;
-		t.max = max_of_bits(128);
-		t.wants = "an IPv6 address or prefix, as 2001:db8::1 or 2001:db8::/32";
-		break;
-	case KIND_MAC:
-		t.kind = VALUE_MAC;
-		t.load = LOAD_MAC;
-		t.max = max_of_bits(48);
-		t.wants = "a MAC address, as 00:00:5e:00:53:01";
-		break;
-	case KIND_TIME_UPTIME:
-		break; /* counts from a boot time that only a message has */
-	default:
-		t.kind = by_kind[f->kind].kind;
-		t.load = by_kind[f->kind].load;
-		t.max = max_of_bits(by_kind[f->kind].bits);
-		t.unit = by_kind[f->kind].unit;
-		t.wants = *by_kind[f->kind].wants;
-	}
-	*ret_type = t;
+	const struct kind_row row = f->kind == KIND_UINT || f->kind == KIND_FLAGS
+					    ? row_of_number(f->size)
+					    : by_kind[f->kind];
+	*ret_type = (struct filter_type){.ref = ref, .field = f, .unit = 1};
+	if (row.bits == 0)
+		return;
+	ret_type->kind = row.kind;
+	ret_type->load = row.load;
+	ret_type->max = max_of_bits(row.bits);
+	ret_type->unit = row.unit;
+	ret_type->wants = row.wants;
 }
 
 bool filter_type_is_ordered(const struct filter_type *type)

@@ -102,8 +102,8 @@ static int load_identity(SSL_CTX *context, const struct url_spec *spec, struct e
 	if (err != 0)
 		return err;
 	if (SSL_CTX_use_certificate_chain_file(context, spec->cert) != 1)
-		return fail(e, ERR_USAGE, "cert=%s: no certificate in PEM: %s; " CONVERT, spec->cert,
-			    first_reason());
+		return fail(e, ERR_USAGE, "cert=%s: no certificate in PEM: %s; " CONVERT,
+			    spec->cert, first_reason());
 	return load_key(context, spec->key != NULL ? spec->key : spec->cert, e);
 }
 

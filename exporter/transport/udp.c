@@ -60,7 +60,7 @@ enum {
 #define TICK_NS	  (2 * NS_PER_MS) /* the timer sleeps this much longer than it must */
 #define RETRY_NS  NS_PER_MS	  /* when the socket's buffer is full */
 #define LAG_NS	  NS_PER_S	  /* of waiting that is worth a line in the log */
-#define LOOK_S	  60		  /* between two looks at a name, where no templates are refreshed */
+#define LOOK_S	  60 /* between two looks at a name, where no templates are refreshed */
 
 struct slot {
 	size_t len;

@@ -120,7 +120,8 @@ static bool begin(struct collector *c, const char *const *urls)
 	char text[512] = "";
 	for (unsigned i = 0; i < OUTPUTS; i++)
 		pthread_create(&c[i].thread, NULL, collect, &c[i]);
-	if (exporter_new(&conf, text, sizeof(text), &exporter) == 0 && exporter_start(exporter) == 0)
+	if (exporter_new(&conf, text, sizeof(text), &exporter) == 0 &&
+	    exporter_start(exporter) == 0)
 		return true;
 	fprintf(stderr, "%s\n", text);
 	return false;
