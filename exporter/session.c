@@ -3,10 +3,9 @@
  * was sent stays in the outbox until the transport confirms it, and is there to be sent again when
  * the session falls.
  *
- * Patience: a replay, and the end of any run, go on only while something moves: bytes that the
- * system took, records that were confirmed. Else the collector is given up. A session that fell
- * before it got further than one before it has moved nothing: so a collector that resets each
- * second, and would be sent the same for ever, is given up as well.
+ * Patience (patience.h): a replay, and the end of any run, go on only while something moves. Else the
+ * collector is given up. The end of a live run goes on for half a minute at most, and for what the
+ * pace takes: a collector that reads a little now and then must not hold it up.
  *
  * Live the encoder's clock is the export thread's. In a replay it goes with the records, which wait
  * here while the clock of the run has gone ahead: so messages are cut where they always were.
@@ -20,6 +19,7 @@
 #include "log.h"
 #include "outbox.h"
 #include "pace.h"
+#include "patience.h"
 
 enum {
 	CONGESTED = 8192,   /* records that wait: a replay reads no further */
@@ -28,7 +28,9 @@ enum {
 	TICK_IDLE_MS = 100, /* else */
 };
 
-#define END_WAIT_NS (5 * NS_PER_S) /* live: how long an end may stand still */
+/* Live: how long an end may stand still, and how long it may take. */
+#define END_WAIT_NS (5 * NS_PER_S)
+#define END_MOST_NS (30 * NS_PER_S)
 
 /* Datagrams are paced as the UDP transport does: what may leave at once, and the sleep until more
  * may. */
@@ -55,14 +57,7 @@ struct session {
 	bool closing;  /* the transport was told the end */
 	bool finished; /* nothing more is sent */
 	bool held;     /* was congested */
-	uint64_t confirmed;
-	uint64_t moved; /* what had moved, when something last did */
-	int64_t moved_ns;
-	/* of the session that is up, or was last */
-	int64_t before_ns; /* moved_ns when it began */
-	uint64_t began_at; /* bytes: when it began */
-	bool got_further;  /* something was confirmed in it */
-	uint64_t furthest; /* bytes that a session took since something was confirmed */
+	struct patience patience;
 };
 
 static bool has_spool(const struct session *s)
@@ -112,7 +107,7 @@ static void give_up(struct session *s)
 	const uint64_t held = outbox_sent(s->outbox) + outbox_waiting(s->outbox);
 	const stat_t *unspooled = &s->conf.counters->dropped[DROP_SPOOL];
 	const uint64_t unspooled_before = stat_get(unspooled);
-	const char *why = s->up ? "takes nothing and does not close" : "is not there";
+	const char *why = s->up ? "takes too little, or does not close" : "is not there";
 	s->transport->session->hangup(s->conf.transport);
 	if (s->format->abandon != NULL)
 		s->format->abandon(s->conf.encoder);
@@ -127,47 +122,16 @@ static void give_up(struct session *s)
 	say_given_up(s, why, lost);
 }
 
-/* A session, or the way to one, stands still for too long. With connect-wait=0 one try is due. */
+static uint64_t bytes_taken(const struct session *s)
+{
+	return stat_get(&s->conf.counters->bytes);
+}
+
+/* With connect-wait=0 one try is due. */
 static bool out_of_patience(struct session *s, int64_t now_ns)
 {
-	const int64_t wait = s->conf.replay ? s->conf.spec->connect_wait_s * NS_PER_S : END_WAIT_NS;
-	const uint64_t moved = stat_get(&s->conf.counters->bytes) + s->confirmed;
-	if (moved != s->moved || s->moved_ns == 0) {
-		s->moved = moved;
-		s->moved_ns = now_ns;
-	}
-	return now_ns - s->moved_ns >= wait && (wait != 0 || s->up || s->away);
-}
-
-/* From now on a session has to get somewhere. */
-static void be_patient(struct session *s, int64_t since_ns)
-{
-	s->moved_ns = s->before_ns = since_ns;
-}
-
-static void note_beginning(struct session *s)
-{
-	s->before_ns = s->moved_ns;
-	s->began_at = stat_get(&s->conf.counters->bytes);
-	s->got_further = false;
-}
-
-static void note_progress(struct session *s, uint64_t records)
-{
-	s->confirmed += records;
-	s->got_further = true;
-	s->furthest = 0;
-}
-
-/* What a session in vain has moved does not count. */
-static void look_back(struct session *s)
-{
-	const uint64_t taken = stat_get(&s->conf.counters->bytes) - s->began_at;
-	if (!s->got_further && taken <= s->furthest)
-		s->moved_ns = s->before_ns;
-	s->moved = stat_get(&s->conf.counters->bytes) + s->confirmed;
-	if (taken > s->furthest)
-		s->furthest = taken;
+	return patience_ends(&s->patience, bytes_taken(s), now_ns) &&
+	       (s->patience.wait_ns != 0 || s->up || s->away);
 }
 
 static bool wants_progress(const struct session *s)
@@ -179,7 +143,7 @@ static void look_at_patience(struct session *s)
 {
 	const int64_t now_ns = mono_now().ns;
 	if (!wants_progress(s))
-		be_patient(s, now_ns);
+		patience_renew(&s->patience, now_ns);
 	else if (out_of_patience(s, now_ns) ||
 		 (s->ending && s->away && has_spool(s) && !s->conf.replay))
 		give_up(s);
@@ -299,7 +263,7 @@ static void on_up(void *arg)
 		stat_add(&s->conf.counters->reconnects, 1);
 	s->up = s->was_up = true;
 	s->away = false;
-	note_beginning(s);
+	patience_begin(&s->patience, bytes_taken(s));
 	atomic_store_explicit(&s->conf.counters->up, true, memory_order_relaxed);
 	if (!s->conf.replay)
 		begin(s, s->now);
@@ -315,7 +279,7 @@ static void on_confirmed(void *arg, uint64_t records)
 {
 	struct session *s = arg;
 	outbox_confirm(s->outbox, records);
-	note_progress(s, records);
+	patience_confirm(&s->patience, records);
 	outbox_show(s->outbox, s->now);
 }
 
@@ -323,7 +287,7 @@ static void on_lost(void *arg, uint64_t records, enum drop_reason reason)
 {
 	struct session *s = arg;
 	outbox_lose(s->outbox, records, reason);
-	note_progress(s, records);
+	patience_confirm(&s->patience, records);
 	outbox_show(s->outbox, s->now);
 }
 
@@ -340,7 +304,7 @@ static void on_down(void *arg, bool final)
 {
 	struct session *s = arg;
 	if (s->up)
-		look_back(s);
+		patience_fall(&s->patience, bytes_taken(s));
 	s->up = false;
 	atomic_store_explicit(&s->conf.counters->up, false, memory_order_relaxed);
 	if (final) {
@@ -419,6 +383,14 @@ bool session_congested(const struct session *s)
 	return true;
 }
 
+/* For what waits, at its pace. */
+static int64_t pace_takes_ns(const struct session *s)
+{
+	const uint64_t rate = s->conf.spec->rate;
+	const uint64_t n = outbox_waiting(s->outbox);
+	return rate != 0 ? (int64_t)(n / rate * (uint64_t)NS_PER_S + n % rate * (uint64_t)NS_PER_S / rate) : 0;
+}
+
 void session_end(struct session *s, struct pkt_time now)
 {
 	s->now = now;
@@ -427,7 +399,9 @@ void session_end(struct session *s, struct pkt_time now)
 		outbox_settle(s->outbox);
 	if (!s->started)
 		start(s);
-	be_patient(s, 0);
+	patience_renew(&s->patience, 0);
+	if (!s->conf.replay)
+		s->patience.until_ns = mono_now().ns + END_MOST_NS + pace_takes_ns(s);
 	feed_and_push(s);
 }
 
@@ -471,6 +445,7 @@ int session_new(const struct session_conf *conf, struct errtext *e, struct sessi
 		.down = on_down,
 	};
 	s->pace.rate = conf->spec->rate;
+	s->patience.wait_ns = conf->replay ? conf->spec->connect_wait_s * NS_PER_S : END_WAIT_NS;
 	s->pace.most_ns = conf->transport->datagrams ? DATAGRAM_CREDIT_NS : 0;
 	int err = make_parts(s, e);
 	if (err != 0) {

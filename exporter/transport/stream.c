@@ -10,6 +10,10 @@
  * ours: a Linux peer that closes with unread bytes resets instead. Marks remember how many records
  * end where in the stream, one for every few KiB.
  *
+ * A peer that closes its side before that wants no more (RFC 7011 §10.4.4: it reads on until we close
+ * ours), or is gone; which of the two cannot be told. So the session is over, and what is not sure to
+ * have arrived is sent again in the next, to a peer that did read on a second time.
+ *
  * A commit is copied nowhere: it is encoded into the buffer that is written from. The buffer is
  * written when it holds enough and when the export thread goes to sleep; above HIGH bytes there is
  * no room, so it grows beyond that only by what a session begins with.
@@ -20,6 +24,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -295,11 +300,20 @@ static void write_quietly(struct stream *s)
 		event_active(s->later, EV_TIMEOUT, 0);
 }
 
+/* Its end says that it has read all only where it comes after ours. */
+static bool peer_has_ended(const struct stream *s)
+{
+	struct pollfd p = {.fd = s->channel->fd, .events = POLLRDHUP};
+	return poll(&p, 1, 0) > 0;
+}
+
 /* All is written: closes our side, then waits for the peer to close its own. */
 static int go_on_closing(struct stream *s)
 {
 	if (s->shut || waiting(s) != 0)
 		return 0;
+	if (peer_has_ended(s))
+		return -EPIPE;
 	int err = s->channel->ops->shut(s->channel);
 	if (err == -EAGAIN) {
 		want_write(s);

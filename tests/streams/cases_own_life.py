@@ -22,13 +22,13 @@ SMALL = "queue=1MiB"
 
 
 class Peer(threading.Thread):
-    """Takes connections; reads nothing of them, or resets each after a second."""
+    """Takes connections; reads nothing of them, or little (`sips` bytes each 50 ms), or resets each after a second."""
 
-    def __init__(self, resets):
+    def __init__(self, resets, sips=0):
         super().__init__(daemon=True)
-        self._resets, self._held, self._stop_now = resets, [], threading.Event()
+        self._resets, self._sips, self._held, self._stop_now = resets, sips, [], threading.Event()
         self._listener = socket.socket()
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * sips or 4096)
         self._listener.bind((tools.LOOPBACK, 0))
         self._listener.listen(16)
         self._listener.settimeout(0.05)
@@ -39,6 +39,10 @@ class Peer(threading.Thread):
             with contextlib.suppress(TimeoutError):
                 self._held.append((time.monotonic(), self._listener.accept()[0]))
                 self.met += 1
+            for _, connection in self._held if self._sips else ():
+                connection.setblocking(False)
+                with contextlib.suppress(OSError):
+                    connection.recv(self._sips)
             while self._resets and self._held and time.monotonic() - self._held[0][0] > 1:
                 connection = self._held.pop(0)[1]
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -193,3 +197,26 @@ def later(bench, rows, seconds):
         if measure(beside) > measure(alone) + slack:
             return "%s lag: alone %.3f s, beside %.3f s" % (name, measure(alone), measure(beside))
     return None
+
+
+END_MOST_S = 30  # weir(8), SESSIONS
+
+
+@case
+def a_collector_that_sips_does_not_hold_up_the_end(bench):
+    """It reads a little all the time, so something always moves; what it did not take goes to the spool, or is counted."""
+    if not bench.full:
+        raise tools.Skipped("takes %d s: make streams-full" % END_MOST_S)
+    slow = Peer(False, sips=15000)  # the system tells of room when a third of a send buffer is free: every 3 s
+    slow.start()
+    url = "json+tcp://127.0.0.1:%d" % slow.port
+    try:
+        books, _, took = run_beside(bench, [url, url + "?spool=" + bench.new_dir() + "/spool"], 10)
+    finally:
+        slow.end()
+    plain, spooling = books["outputs"][2:]
+    check_bad("json+tcp", plain, RATE * 10, ("unconfirmed", "away"))
+    rig.balance("with a spool", spooling)
+    records.same_value((spooling["records_dropped"], spooling["records"] + spooling["spooled"]), (0, RATE * 10), "dropped, kept")
+    records.check(spooling["spooled"] > 0, "nothing in the spool")
+    records.check(END_MOST_S - 1 < took < END_MOST_S + 3, "the end took %.1f s", took)

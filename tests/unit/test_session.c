@@ -105,6 +105,7 @@ struct peer {
 	unsigned port;
 	unsigned resets;    /* so many first sessions are reset ... */
 	size_t reset_after; /* ... after so many bytes */
+	bool half;	    /* or only closed by half, and read to the end */
 	unsigned dumb_ms;   /* reads nothing for so long */
 	_Atomic unsigned sessions;
 	struct {
@@ -148,13 +149,16 @@ static bool serve(struct peer *p, int fd, unsigned index)
 		if (n <= 0)
 			break;
 		*len += (size_t)n;
-		if (breaks && *len >= p->reset_after) {
+		if (!breaks || *len < p->reset_after)
+			continue;
+		if (!p->half) {
 			reset(fd);
 			return true;
 		}
+		shutdown(fd, SHUT_WR);
 	}
 	close(fd);
-	return false;
+	return breaks;
 }
 
 static void *peer_thread(void *arg)
@@ -331,6 +335,34 @@ Test(session, each_ipfix_session_begins_with_templates_and_sequence_0)
 		cr_expect_eq(s.template_sets, 1, "session %u: %u", i, s.template_sets);
 	}
 	cr_expect_eq(stats(0).records, N);
+	exporter_free(x);
+	peer_free(&p);
+}
+
+/* RFC 7011 §10.4.4: a collector that wants no more closes its end, and reads until we close ours.
+ * What it did not have to read is sent in the next session; the first ends with a whole message. */
+Test(session, a_collector_that_closes_its_end_is_taken_leave_of)
+{
+	enum { N = 20000 };
+	static struct peer p = {.resets = 2, .reset_after = 100000, .half = true};
+	peer_start(&p);
+	open_url(true, "ipfix+tcp://127.0.0.1:%u?rate=100000", p.port);
+	for (unsigned i = 0; i < N; i++)
+		put(i);
+	cr_expect_eq(stop(), 0);
+	peer_join(&p);
+	cr_expect_eq(p.sessions, 3);
+	for (unsigned i = 0; i < p.sessions; i++) {
+		size_t at = 0;
+		while (at + 4 <= p.session[i].len)
+			at += be16(p.session[i].bytes + at + 2);
+		cr_expect_eq(at, p.session[i].len, "session %u ends in a message", i);
+	}
+	struct output_stats s = stats(0);
+	cr_expect_eq(s.records, N);
+	cr_expect_eq(s.reconnects, 2);
+	cr_expect_eq(s.records_dropped, 0);
+	expect_balance(&s);
 	exporter_free(x);
 	peer_free(&p);
 }
