@@ -50,6 +50,7 @@ enum {
 	RING_BYTES = 2 * 1024 * 1024, /* in a replay; live it is queue= */
 	SLOTS_MIN = 256,
 	SLOTS_MAX = 1 << 28,
+	TEMPLATE_SHARE = 8, /* one slot of so many is for messages without flow records */
 	BATCH_MIN = 32, /* datagrams worth a system call */
 	BATCH_MAX = 64, /* in one; what UDP_SEGMENT takes in a train, too */
 	TRAIN_BYTES = 65535 - IP6_UDP_HEADERS,
@@ -432,10 +433,20 @@ static void start_over(struct udp *u)
 	u->head = u->tail = 0;
 }
 
+/* Live, flow records leave room for templates: a collector that lacks them understands nothing, and
+ * a new session may begin behind a full ring. They too may find it full at last, behind others that
+ * say the same. */
+static bool is_full(const struct udp *u, unsigned records)
+{
+	const bool leaves_room = records != 0 && u->spec->template_refresh_s != 0;
+	const unsigned kept = leaves_room ? u->slots / TEMPLATE_SHARE : 0;
+	return !u->replay && waiting(u) >= u->slots - 1 - kept;
+}
+
 static void udp_commit(struct transport *t, size_t n, unsigned records)
 {
 	struct udp *u = udp_of(t);
-	if (!u->replay && waiting(u) >= u->slots - 1) {
+	if (is_full(u, records)) {
 		stat_add(&t->counters->dropped[u->fd < 0 ? DROP_AWAY : DROP_PACE], records);
 		return;
 	}
