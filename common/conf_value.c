@@ -688,7 +688,7 @@ static bool print_cpus(const struct conf_option *opt, const void *member, FILE *
 static void expect_cpus(const struct conf_option *opt, FILE *out)
 {
 	(void)opt;
-	fprintf(out, "numbers of CPUs with commas between them, as 2,4-7, at most %u", CONF_CPUS_MAX);
+	fprintf(out, "numbers of CPUs with commas between them, as 2,4-7, at most %d", CONF_CPUS_MAX);
 }
 
 /* ---- the types --------------------------------------------------------------------------- */

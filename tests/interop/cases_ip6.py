@@ -92,13 +92,22 @@ def ipfix_over_tcp_over_ip6(bench):
 
 
 @case
+def ipfix_over_tls_over_ip6(bench):
+    """Whose certificate does not name the address: peer-name= says whom it is for."""
+    tools.need_ip6()
+    with cases_streams.s_server(bench, "-naccept", "1", ip="[::1]") as (process, url, path):
+        found, books = cases_streams.export(bench, CAPTURE, url + "&peer-name=server.example")
+        process.wait(10)
+    cases_streams.expect_delivered(books)
+    stream = cases_streams.check_stream(cases_streams.whole(cases_streams.read(path)))
+    records.same_elements(records.one_way(found), stream.flows())
+
+
+@case
 def json_lines_over_tcp_over_ip6(bench):
     tools.need_ip6()
     port = syslogd.free_tcp_port()
-    argv = ["nc", "-6", "-d", "-l", tools.LOOPBACK6, str(port)]
-    path = bench.new_dir() + "/out"
-    with open(path, "wb") as out, bench.child(argv, stdout=out) as process:
-        tools.wait_for("nc", lambda: syslogd.tcp_listens(port))
+    with cases_streams.collector(bench, port, ["nc", "-6", "-d", "-l", tools.LOOPBACK6, str(port)]) as (process, path):
         found, books = cases_streams.export(bench, CAPTURE, "json+tcp://[::1]:%d" % port)
         process.wait(10)
     cases_streams.expect_delivered(books)

@@ -10,6 +10,7 @@ import time
 import dtls
 import flowproto
 import records
+import syslogd
 import tools
 from cases_collectors import fixbuf_record
 from suite import case, each
@@ -28,17 +29,11 @@ def expect_delivered(books):
     records.same_value((books["records_in"], 0), (books["records"], held), "records: in and delivered, held and dropped")
 
 
-def taken(port):
-    """Is this port of loopback listened on? /proc tells without connecting, which would be a session."""
-    with open("/proc/net/tcp", encoding="ascii") as file:
-        return any(line.split()[1].endswith(":%04X" % port) and line.split()[3] == "0A" for line in list(file)[1:])
-
-
 @contextlib.contextmanager
 def collector(bench, port, argv, **popen):
     path = bench.new_dir() + "/out"
     with open(path, "wb") as out, bench.child(argv, **{"stdout": out, **popen}) as process:
-        tools.wait_for("%s on port %d" % (argv[0], port), lambda: taken(port))
+        tools.wait_for("%s on port %d" % (argv[0], port), lambda: syslogd.tcp_listens(port))
         yield process, path
 
 
@@ -73,13 +68,13 @@ def libfixbuf_collects_over_tcp(bench, pcap, biflow):
 
 
 @contextlib.contextmanager
-def s_server(bench, *options, **popen):
+def s_server(bench, *options, ip=tools.LOOPBACK, **popen):
     """OpenSSL's server, which asks for a certificate that its authority signed; yields its process, the weir URL to it and
     the path of what it decrypts, unless that goes elsewhere (stdout=)."""
     keys, port = dtls.keys(bench), tools.free_port()
-    argv = ["openssl", "s_server", *options, "-quiet", "-accept", "%s:%d" % (tools.LOOPBACK, port), "-cert", keys.server.cert,
+    argv = ["openssl", "s_server", *options, "-quiet", "-accept", "%s:%d" % (ip, port), "-cert", keys.server.cert,
             "-key", keys.server.key, "-CAfile", keys.server.ca, "-Verify", "1", "-verify_return_error"]
-    url = "ipfix+tls://%s:%d?ca=%s&cert=%s&key=%s" % (tools.LOOPBACK, port, keys.client.ca, keys.client.cert, keys.client.key)
+    url = "ipfix+tls://%s:%d?ca=%s&cert=%s&key=%s" % (ip, port, keys.client.ca, keys.client.cert, keys.client.key)
     with collector(bench, port, argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, **popen) as (process, path):
         yield process, url, path
 
