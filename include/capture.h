@@ -58,6 +58,7 @@ struct capture_conf {
 /* Where packets were lost, seen from us outwards. */
 enum capture_drop {
 	CAPTURE_DROP_RING,   /* the ring or queue between the kernel and us was full */
+	CAPTURE_DROP_SUPER,  /* super-packets of a kind that the kernel could not tell us of */
 	CAPTURE_DROP_KERNEL, /* by the kernel before that: backlog, memory */
 	CAPTURE_DROP_NIC,    /* by the port's hardware or driver */
 	CAPTURE_DROP_COUNT

@@ -113,10 +113,12 @@ static void say(const struct port *port, enum drop_news news)
 	case DROP_BEGINS:
 	case DROP_GOES_ON:
 		log_warnx("drops",
-			  "packets are %slost: input=%s lost=%llu ring=%llu kernel=%llu nic=%llu",
+			  "packets are %slost: input=%s lost=%llu ring=%llu super=%llu "
+			  "kernel=%llu nic=%llu",
 			  news == DROP_GOES_ON ? "still being " : "", port->spec,
 			  (unsigned long long)(w->total - w->before),
 			  (unsigned long long)drops[CAPTURE_DROP_RING],
+			  (unsigned long long)drops[CAPTURE_DROP_SUPER],
 			  (unsigned long long)drops[CAPTURE_DROP_KERNEL],
 			  (unsigned long long)drops[CAPTURE_DROP_NIC]);
 		break;
@@ -140,6 +142,17 @@ static void say_merged(struct port *port)
 		  port->name[0] != '\0' ? port->name : "IFACE");
 }
 
+static void say_lost_supers(struct port *port)
+{
+	if (port->stats.drops[CAPTURE_DROP_SUPER] == 0 || port->supers_said)
+		return;
+	port->supers_said = true;
+	log_warnx("capture",
+		  "super-packets are lost that the kernel cannot tell a ring of; turn offloads off "
+		  "where they come from, or try: -i pcap:%s",
+		  port->name);
+}
+
 static void look_at(struct probe *p, struct port *port, bool quietly)
 {
 	if (port->name[0] != '\0')
@@ -151,6 +164,7 @@ static void look_at(struct probe *p, struct port *port, bool quietly)
 		return;
 	say(port, drop_watch_step(&port->watch, mono_now(), dropped));
 	say_merged(port);
+	say_lost_supers(port);
 }
 
 /* What workers cannot see is added to the first one's drops. */

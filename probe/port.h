@@ -31,6 +31,7 @@ struct port {
 	atomic_ullong dropped;	    /* sum of stats.drops, for the export thread */
 	struct drop_watch watch;
 	bool merged_said;
+	bool supers_said;
 };
 
 /* Makes the ports of all inputs; ERR_NOMEM. After the inputs are opened. */

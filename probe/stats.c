@@ -71,6 +71,7 @@ static void json_input(struct json *j, const struct port *port)
 	json_uint(j, "merged", s->merged);
 	json_uint(j, "dropped", capture_dropped(s));
 	json_uint(j, "dropped_ring", s->drops[CAPTURE_DROP_RING]);
+	json_uint(j, "dropped_super", s->drops[CAPTURE_DROP_SUPER]);
 	json_uint(j, "dropped_kernel", s->drops[CAPTURE_DROP_KERNEL]);
 	json_uint(j, "dropped_nic", s->drops[CAPTURE_DROP_NIC]);
 	json_uint(j, "interface_dropped", port->interface_dropped);
@@ -170,6 +171,9 @@ static void print_input(const struct port *port)
 	if (s->merged != 0)
 		fprintf(stderr, "  %llu super-packets are counted as one packet each\n",
 			(unsigned long long)s->merged);
+	if (s->drops[CAPTURE_DROP_SUPER] != 0)
+		fprintf(stderr, "  %llu dropped super-packets are unknown to a ring\n",
+			(unsigned long long)s->drops[CAPTURE_DROP_SUPER]);
 }
 
 static void print_text(const struct probe *p, const struct counters *c)
@@ -210,10 +214,11 @@ static void log_input(const struct port *port)
 	const struct capture_stats *s = &port->stats;
 	log_info("books",
 		 "input=%s received=%llu filtered=%llu unsampled=%llu merged=%llu ring=%llu "
-		 "kernel=%llu nic=%llu interface_dropped=%llu",
+		 "super=%llu kernel=%llu nic=%llu interface_dropped=%llu",
 		 port->spec, (unsigned long long)s->received, (unsigned long long)s->filtered,
 		 (unsigned long long)s->unsampled, (unsigned long long)s->merged,
 		 (unsigned long long)s->drops[CAPTURE_DROP_RING],
+		 (unsigned long long)s->drops[CAPTURE_DROP_SUPER],
 		 (unsigned long long)s->drops[CAPTURE_DROP_KERNEL],
 		 (unsigned long long)s->drops[CAPTURE_DROP_NIC],
 		 (unsigned long long)port->interface_dropped);

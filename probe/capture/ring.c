@@ -70,6 +70,7 @@ struct ring {
 	uint64_t received;
 	uint64_t filtered;
 	uint64_t merged;
+	uint64_t unfilled;  /* places of super-packets that were lost: in `lost`, too */
 	uint64_t unsampled; /* by sockets that are closed; counted ones minus those let in */
 	uint64_t lost;	    /* the same */
 
@@ -401,6 +402,17 @@ static bool begin_super(struct ring *r, const struct virtio_net_hdr *net, struct
 	return false;
 }
 
+/* A super-packet of a kind that a virtio header has no word for (UDP that a virtual machine leaves to
+ * be fragmented, SCTP, ESP). Linux notices when it has given the packet its place in the block, lets
+ * it go, counts it as dropped and leaves the place as it is: a packet of an earlier round, or part of
+ * one, lies there. What was filled has TP_STATUS_USER; of what was not, Linux has written how far it
+ * is to the next, and the bits of the tag. */
+static __attribute__((noinline)) bool skip_unfilled(struct ring *r)
+{
+	r->unfilled++;
+	return false;
+}
+
 /* Where a packet some way on will be if all have this one's size: its headers were written by
  * another CPU, and each waits for the one before. */
 static inline void prefetch_ahead(const uint8_t *packet)
@@ -410,7 +422,8 @@ static inline void prefetch_ahead(const uint8_t *packet)
 	__builtin_prefetch(packet + 128);
 }
 
-/* The packet at r->at. False when it is a super-packet, whose segments are what to hand out. */
+/* The packet at r->at. False when it is a super-packet, whose segments are what to hand out, or
+ * none. */
 static inline bool read_packet(struct ring *r, struct raw_packet *pkt)
 {
 	struct tpacket3_hdr *h = r->at;
@@ -419,6 +432,8 @@ static inline bool read_packet(struct ring *r, struct raw_packet *pkt)
 	prefetch_ahead((const uint8_t *)h + (size_t)AHEAD * h->tp_next_offset);
 	r->at = (struct tpacket3_hdr *)((uint8_t *)h + h->tp_next_offset);
 	r->left--;
+	if (__builtin_expect(!(h->tp_status & TP_STATUS_USER), 0))
+		return skip_unfilled(r);
 	if (r->socket.splits)
 		memcpy(&net, frame - sizeof(net), sizeof(net));
 	*pkt = r->blank;
@@ -589,7 +604,9 @@ static void ring_stats(struct capture *capture, struct capture_stats *ret_stats)
 		.sampled = r->tally_accept != NULL,
 		.gone = r->down,
 	};
-	ret_stats->drops[CAPTURE_DROP_RING] = r->lost + r->socket.lost;
+	uint64_t lost = r->lost + r->socket.lost;
+	ret_stats->drops[CAPTURE_DROP_SUPER] = r->unfilled;
+	ret_stats->drops[CAPTURE_DROP_RING] = lost > r->unfilled ? lost - r->unfilled : 0;
 	if (r->tally.packets > r->socket.packets)
 		ret_stats->unsampled += r->tally.packets - r->socket.packets;
 }

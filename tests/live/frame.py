@@ -1,4 +1,5 @@
 """Frames made by hand, and a socket to send them by: in this process, so that when they left is known."""
+import contextlib
 import ctypes
 import socket
 import struct
@@ -55,17 +56,24 @@ def enter(path):
             raise OSError(ctypes.get_errno(), "setns")
 
 
+@contextlib.contextmanager
+def inside(space):
+    """This thread is in a namespace; what is opened meanwhile stays there."""
+    with open("/proc/thread-self/ns/net", "rb") as here:
+        enter("/run/netns/" + space.name)
+        try:
+            yield
+        finally:
+            lab.LIBC.setns(here.fileno(), CLONE_NEWNET)
+
+
 class Sender:
-    """A raw socket on a link of a namespace, which is entered only to open it."""
+    """A raw socket on a link of a namespace."""
 
     def __init__(self, space, link):
-        with open("/proc/thread-self/ns/net", "rb") as here:
-            enter("/run/netns/" + space.name)
-            try:
-                self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-                self.socket.bind((link, 0))
-            finally:
-                lab.LIBC.setns(here.fileno(), CLONE_NEWNET)
+        with inside(space):
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            self.socket.bind((link, 0))
 
     def send(self, *frames):
         for one in frames:
