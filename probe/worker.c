@@ -26,6 +26,9 @@
 
 #define BATCH 32
 
+/* Most packets read at once: of a shared replay so many that a worker's part of them is a batch. */
+#define READ_MAX (4 * BATCH)
+
 /* A quiet live input's clock stays this far behind the wall, for packets still on their way. */
 #define LIVE_LAG_NS (250 * NS_PER_MS)
 
@@ -66,8 +69,9 @@ struct worker {
 	struct input_view input;                  /* published: what the ports of its input count */
 	struct packet train;     /* a wrapper's first fragment, when its flags are set */
 	uint32_t pending;        /* of batch[]: admitted and not yet updated */
-	struct flow_packet batch[BATCH];
-	struct packet packet[BATCH]; /* of those in batch[] that are not plain */
+	uint32_t read_max;       /* packets to read at once */
+	struct flow_packet batch[2 * BATCH]; /* room for a batch when all but one has been admitted */
+	struct packet packet[2 * BATCH]; /* of those in batch[] that are not plain */
 };
 
 static inline bool is_asked_to_stop(const struct worker *w)
@@ -539,10 +543,13 @@ static void process(struct worker *w, const struct raw_packet *raws, unsigned n)
 	for (unsigned i = 0; i < n;) {
 		if (paced)
 			keep_pace(w, &raws[i]);
-		unsigned run = admit_run(w, &raws[i], paced ? 1 : n - i);
+		const unsigned most = n - i < BATCH ? n - i : BATCH;
+		unsigned run = admit_run(w, &raws[i], paced ? 1 : most);
 		if (run == 0)
 			admit(w, &raws[i++]);
 		i += run;
+		if (w->pending >= BATCH)
+			update_pending(w);
 	}
 	update_pending(w);
 	/* packets that no flow got move the clock as well */
@@ -601,10 +608,11 @@ static void note_error(struct worker *w, int err)
 /* False when the input has ended. */
 static bool read_input(struct worker *w)
 {
-	struct raw_packet raws[BATCH];
+	struct raw_packet raws[READ_MAX];
 	uint64_t left;
 	while ((left = packets_left(w)) > 0) {
-		int n = capture_next(w->capture, raws, left < BATCH ? (unsigned)left : BATCH);
+		int n = capture_next(w->capture, raws,
+				     left < w->read_max ? (unsigned)left : w->read_max);
 		if (n == ERR_EOF || n == ERR_TRUNCATED || n == ERR_STOPPED)
 			return false;
 		if (n < 0) {
@@ -785,6 +793,9 @@ static void choose_ways(struct worker *w)
 		       c->sample.mode != SAMPLING_FLOW && c->dedup_ns == 0;
 	w->looks_into_udp = c->decap_flags != 0;
 	w->iface_mask = c->key_flags & KEY_INTERFACE ? UINT8_MAX : 0;
+	w->read_max = w->shares ? BATCH * w->conf.workers : BATCH;
+	if (w->read_max > READ_MAX)
+		w->read_max = READ_MAX;
 }
 
 int worker_new(const struct worker_conf *conf, struct worker **ret_worker)
