@@ -402,11 +402,11 @@ static bool begin_super(struct ring *r, const struct virtio_net_hdr *net, struct
 	return false;
 }
 
-/* A super-packet of a kind that a virtio header has no word for (UDP that a virtual machine leaves to
- * be fragmented, SCTP, ESP). Linux notices when it has given the packet its place in the block, lets
- * it go, counts it as dropped and leaves the place as it is: a packet of an earlier round, or part of
- * one, lies there. What was filled has TP_STATUS_USER; of what was not, Linux has written how far it
- * is to the next, and the bits of the tag. */
+/* A super-packet of a kind that a virtio header has no word for (UDP that a virtual machine leaves
+ * to be fragmented, SCTP). Linux notices when it has given the packet its place in the block, lets
+ * it go, counts it as dropped and leaves the place as it is: a packet of an earlier round, or part
+ * of one, lies there. What was filled has TP_STATUS_USER; of what was not, Linux has written how
+ * far it is to the next, and the bits of the tag. */
 static __attribute__((noinline)) bool skip_unfilled(struct ring *r)
 {
 	r->unfilled++;
