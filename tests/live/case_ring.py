@@ -169,15 +169,15 @@ class Tap:
 def nameless_supers(row, _):
     """Super-packets of a kind that the kernel cannot tell a ring of (UDP to be fragmented, of a machine's): it gives
     their places in the block unfilled. They are lost, counted and said; what lies there is none of them."""
-    count, supers = 20000, 40
+    count, supers = 10000, 40
     with lab.Lab() as own:
         space = own.space("rx")
-        with Tap(space) as tap, probe.Weir(space, row.spec, (*row.options, "--ring-size", "1MiB")) as weir:
+        with Tap(space) as tap, probe.Weir(space, row.spec, (*row.options, "--ring-size", "4MiB")) as weir:
             for n in range(count):
                 tap.send(frame.udp(1000, n % 1000, source=frame.CLIENT + n))
                 if n > count // 2 and n % (count // 2 // supers) == 0:
                     tap.send(frame.udp(2000, 5000), GSO_UDP, 1000)
-                if n % 500 == 0:
+                if n % 250 == 0:  # a block each time: the ring goes round
                     weir.wait_observed(n)
             weir.wait_log("super-packets are lost that", seconds=3)
             _, books = weir.stop()
