@@ -26,7 +26,6 @@
 #include <event2/event.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -41,6 +40,7 @@
 #include "log.h"
 #include "own.h"
 #include "resolve.h"
+#include "trains.h"
 #include "transport.h"
 
 enum {
@@ -52,7 +52,6 @@ enum {
 	SLOTS_MAX = 1 << 28,
 	TEMPLATE_SHARE = 8, /* one slot of so many is for messages without flow records */
 	BATCH_MIN = 32, /* datagrams worth a system call */
-	BATCH_MAX = 64, /* in one; what UDP_SEGMENT takes in a train, too */
 	TRAIN_BYTES = 65535 - IP6_UDP_HEADERS,
 	SEND_BUFFER = 1024 * 1024,
 };
@@ -186,72 +185,29 @@ static unsigned train_length(const struct udp *u, unsigned first, unsigned n)
 	return i;
 }
 
-/* What one system call is given. */
-struct batch {
-	struct mmsghdr train[BATCH_MAX];
-	struct iovec iov[BATCH_MAX]; /* a message each */
-	union {
-		char bytes[CMSG_SPACE(sizeof(uint16_t))];
-		struct cmsghdr align;
-	} control[BATCH_MAX];
-	unsigned trains;
-};
-
-static void add_train(struct batch *b, struct iovec *iov, unsigned n)
-{
-	struct msghdr *h = &b->train[b->trains].msg_hdr;
-	*h = (struct msghdr){.msg_iov = iov, .msg_iovlen = n};
-	if (n > 1) {
-		const uint16_t size = (uint16_t)iov->iov_len;
-		h->msg_control = b->control[b->trains].bytes;
-		h->msg_controllen = sizeof(b->control[0].bytes);
-		struct cmsghdr *c = CMSG_FIRSTHDR(h);
-		c->cmsg_level = IPPROTO_UDP;
-		c->cmsg_type = UDP_SEGMENT;
-		c->cmsg_len = CMSG_LEN(sizeof(size));
-		memcpy(CMSG_DATA(c), &size, sizeof(size));
-	}
-	b->trains++;
-}
-
-static void make_batch(const struct udp *u, unsigned n, struct batch *b)
+static void make_batch(const struct udp *u, unsigned n, struct trains *b)
 {
 	for (unsigned i = 0; i < n; i++) {
 		b->iov[i].iov_base = slot_mem(u, u->head + i);
 		b->iov[i].iov_len = u->slot[(u->head + i) % u->slots].len;
 	}
-	b->trains = 0;
+	b->count = 0;
 	for (unsigned i = 0, len; i < n; i += len) {
 		len = train_length(u, u->head + i, n - i);
-		add_train(b, &b->iov[i], len);
+		trains_add(b, &b->iov[i], len);
 	}
-}
-
-/* The kernel's ways to say that a train cannot pass where its messages might. */
-static bool refuses_trains(int error)
-{
-	return error == EINVAL || error == EIO || error == EMSGSIZE || error == EOPNOTSUPP;
-}
-
-static int send_batch(const struct udp *u, struct batch *b)
-{
-	int sent;
-	do {
-		sent = sendmmsg(u->fd, b->train, b->trains, MSG_DONTWAIT | MSG_NOSIGNAL);
-	} while (sent < 0 && errno == EINTR);
-	return sent < 0 ? -errno : sent;
 }
 
 /* Up to n messages in one call; how many went, or -errno of the first. */
 static int send_some(struct udp *u, unsigned n)
 {
-	struct batch b;
+	struct trains b;
 	make_batch(u, n, &b);
-	int sent = send_batch(u, &b);
-	if (sent < 0 && b.train[0].msg_hdr.msg_iovlen > 1 && refuses_trains(-sent)) {
+	int sent = trains_send(u->fd, &b);
+	if (sent < 0 && b.train[0].msg_hdr.msg_iovlen > 1 && trains_refused(-sent)) {
 		u->trains = false;
 		make_batch(u, n, &b);
-		sent = send_batch(u, &b);
+		sent = trains_send(u->fd, &b);
 	}
 	if (sent < 0)
 		return sent;
@@ -265,7 +221,7 @@ static int send_some(struct udp *u, unsigned n)
 static unsigned allowed(struct udp *u, int64_t *ret_wait_ns)
 {
 	const unsigned most = u->moving ? u->moves_at - u->head : waiting(u);
-	const unsigned n = most < BATCH_MAX ? most : BATCH_MAX;
+	const unsigned n = most < TRAINS_MAX ? most : TRAINS_MAX;
 	if (u->record_ns_x1024 == 0)
 		return n;
 	int64_t now = mono_now().ns;
@@ -524,13 +480,6 @@ static void tune(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)); /* as much as we are given */
 }
 
-/* An older kernel would take a train for one large datagram: it has to be asked first. */
-static bool kernel_cuts_trains(int fd)
-{
-	const int none = 0;
-	return setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &none, sizeof(none)) == 0;
-}
-
 static int connect_one(const struct addrinfo *ai, const struct url_spec *spec)
 {
 	int fd = socket(ai->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -568,7 +517,7 @@ static int connect_to(struct udp *u, struct errtext *e, bool *ret_ip6)
 		return fail(e, err, "cannot reach %s%s%s: %s", u->spec->host,
 			    u->spec->source != NULL ? " from source=" : "",
 			    u->spec->source != NULL ? u->spec->source : "", err_str(err));
-	u->trains = kernel_cuts_trains(u->fd);
+	u->trains = trains_are_cut(u->fd);
 	u->own_number = own_add(u->own, u->fd, NULL);
 	return 0;
 }
@@ -607,7 +556,7 @@ static void take_socket(struct udp *u, int fd)
 	u->fd = fd;
 	u->last_errno = 0;
 	tune(fd);
-	u->trains = kernel_cuts_trains(fd);
+	u->trains = trains_are_cut(fd);
 }
 
 /* A socket for the name's address. A collector that has moved gets a session of its own. */
@@ -717,8 +666,8 @@ static int make_ring(struct udp *u, bool ip6)
 	u->batch = (unsigned)(TRAIN_BYTES / u->base.max_message);
 	if (u->batch < BATCH_MIN)
 		u->batch = BATCH_MIN;
-	if (u->batch > BATCH_MAX)
-		u->batch = BATCH_MAX;
+	if (u->batch > TRAINS_MAX)
+		u->batch = TRAINS_MAX;
 	u->mem_size = (size_t)u->slots * u->base.max_message;
 	/* what is never filled costs no memory */
 	void *mem = mmap(NULL, u->mem_size, PROT_READ | PROT_WRITE,
