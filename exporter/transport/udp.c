@@ -59,6 +59,7 @@ enum {
 #define CREDIT_NS (4 * NS_PER_MS) /* what may leave at once after a pause */
 #define TICK_NS	  (2 * NS_PER_MS) /* the timer sleeps this much longer than it must */
 #define RETRY_NS  NS_PER_MS	  /* when the socket's buffer is full */
+#define STUCK_NS  (5 * NS_PER_S)  /* of that, and the end is over */
 #define LAG_NS	  NS_PER_S	  /* of waiting that is worth a line in the log */
 #define LOOK_S	  60 /* between two looks at a name, where no templates are refreshed */
 
@@ -104,7 +105,9 @@ struct udp {
 	/* pace */
 	int64_t record_ns_x1024; /* time of a record, in 1/1024 ns; 0: no limit */
 	int64_t paid_until_ns;	 /* monotonic: what was sent is paid for up to here */
-	int last_errno;		 /* said in the log */
+	int64_t stuck_ns;	 /* monotonic: since when the system takes nothing; 0: it does */
+	bool ended;
+	int last_errno; /* said in the log */
 	uint64_t refused;	 /* sends that told of an earlier refusal */
 };
 
@@ -260,6 +263,21 @@ static void note_refusal(struct udp *u)
 	look_up_again(u);
 }
 
+/* The end waits for a system that takes nothing, but not for ever. */
+static bool is_stuck(struct udp *u)
+{
+	const int64_t now = mono_now().ns;
+	if (u->stuck_ns == 0)
+		u->stuck_ns = now;
+	return u->ended && now - u->stuck_ns >= STUCK_NS;
+}
+
+static void drop_all(struct udp *u, int error)
+{
+	while (waiting(u) != 0)
+		refuse_head(u, error);
+}
+
 /* Sends what may go; returns 0 when nothing is left, else ns until it is worth trying again. */
 static int64_t pump(struct udp *u)
 {
@@ -270,11 +288,14 @@ static int64_t pump(struct udp *u)
 			return wait_ns;
 		int sent = send_some(u, n);
 		if (sent > 0) {
+			u->stuck_ns = 0;
 			count_sent(u, (unsigned)sent);
 		} else if (sent == -ECONNREFUSED) {
 			note_refusal(u);
 		} else if (sent == -EAGAIN || sent == -ENOBUFS) {
-			return RETRY_NS;
+			if (!is_stuck(u))
+				return RETRY_NS;
+			drop_all(u, -sent);
 		} else {
 			refuse_head(u, -sent);
 			look_up_again(u);
@@ -409,6 +430,7 @@ static void udp_commit(struct transport *t, size_t n, unsigned records)
 	u->slot[u->tail++ % u->slots] =
 		(struct slot){.len = n, .records = records, .since_ns = mono_now().ns};
 	u->records += records;
+	u->ended = false;
 	if (waiting(u) < u->batch)
 		return;
 	pump_on(u);
@@ -422,6 +444,7 @@ static void udp_end(struct transport *t)
 {
 	struct udp *u = udp_of(t);
 	t->due_ns = DUE_NEVER;
+	u->ended = true;
 	while (u->fd < 0 && waiting(u) != 0)
 		drop_head(u, DROP_AWAY);
 	u->moving = u->next_fd >= 0;

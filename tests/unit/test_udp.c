@@ -55,6 +55,27 @@ int sendmmsg(int fd, struct mmsghdr *vec, unsigned n, int flags)
 	return (int)n;
 }
 
+static void open_live(const char *url)
+{
+	const char *urls[] = {url};
+	const struct exporter_conf conf = {
+		.outputs = urls, .outputs_count = 1, .workers = 1, .sampling_n = 1};
+	cr_assert_eq(exporter_new(&conf, errbuf, sizeof(errbuf), &x), 0, "%s", errbuf);
+	cr_assert_eq(exporter_start(x), 0);
+}
+
+static struct output_stats stop(void)
+{
+	struct export_queue *q = exporter_queue(x, 0);
+	struct output_stats s;
+	export_queue_reserve(q)->kind = EXPORT_END;
+	export_queue_commit(q);
+	cr_expect_eq(exporter_stop(x), 0);
+	exporter_output_stats(x, 0, &s);
+	exporter_free(x);
+	return s;
+}
+
 static void put(unsigned n)
 {
 	struct export_queue *q = exporter_queue(x, 0);
@@ -71,27 +92,32 @@ static void put(unsigned n)
  * but the templates are sent again as often as they fell due. */
 Test(udp, live_a_full_ring_has_room_for_templates)
 {
-	const char *urls[] = {"ipfix://127.0.0.1:9?queue=1MiB&template-refresh=1&rate=0"};
-	const struct exporter_conf conf = {
-		.outputs = urls, .outputs_count = 1, .workers = 1, .sampling_n = 1};
-	cr_assert_eq(exporter_new(&conf, errbuf, sizeof(errbuf), &x), 0, "%s", errbuf);
 	blocked = true;
-	cr_assert_eq(exporter_start(x), 0);
+	open_live("ipfix://127.0.0.1:9?queue=1MiB&template-refresh=1&rate=0");
 	put(FIRST);
 	for (unsigned ms = 0; ms < BLOCKED_MS; ms += 100) {
 		put(MORE);
 		usleep(100000);
 	}
 	blocked = false;
-	struct export_queue *q = exporter_queue(x, 0);
-	export_queue_reserve(q)->kind = EXPORT_END;
-	export_queue_commit(q);
-	cr_expect_eq(exporter_stop(x), 0);
-	struct output_stats s;
-	exporter_output_stats(x, 0, &s);
+	struct output_stats s = stop();
 	cr_expect_gt(s.records_dropped, 0);
 	cr_expect_eq(s.records + s.records_dropped, s.records_in);
 	cr_expect_eq(s.messages, messages);
 	cr_expect_geq(announcements, 3, "%u, at the beginning and after 1 s and 2 s", announcements);
-	exporter_free(x);
+}
+
+/* As over a stream: 5 seconds in which nothing moves. */
+Test(udp, the_end_does_not_wait_for_ever_for_a_system_that_takes_nothing)
+{
+	const int64_t begun = mono_now().ns;
+	blocked = true;
+	open_live("netflow5://127.0.0.1:9");
+	put(MORE);
+	struct output_stats s = stop();
+	cr_expect_eq(s.records, 0);
+	cr_expect_eq(s.records_dropped, s.records_in);
+	cr_expect_eq(s.records_in, MORE);
+	cr_expect_leq(mono_now().ns - begun, 8 * NS_PER_S);
+	blocked = false;
 }
