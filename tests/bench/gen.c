@@ -10,6 +10,7 @@
  *   B  64-byte frames, flows in turn
  *   C  flood: 64-byte frames, SYNs from new flows, every fourth answered once a little later
  *   D  IMIX, flows picked by Zipf 1.0, half IPv6, half VLAN-tagged, nanosecond file
+ *   V  B's flows in IPv6
  *   U  64-byte frames: every flow once, in turn, then flows picked alike (cost against flows)
  *   E  nine frames of C's flood, then one of `flows` established flows in turn (10.200.0.0/14)
  *
@@ -28,6 +29,7 @@ enum {
 	SNAP = 128,
 	OUT_SIZE = 4 << 20,
 	FRAME_FIXED = 64,     /* of B, C, E and U */
+	FRAME_FIXED6 = 84,    /* of V */
 	FLOOD_PERIOD = 5,     /* four new flows, then the answer to an older one */
 	FLOOD_LAG = 256,      /* periods until the answer: 1280 packets */
 	BACKGROUND_EVERY = 10
@@ -173,6 +175,7 @@ static struct flow flow_of(const struct gen *g, uint32_t number)
 		f.ip6 = more >> 8 & 1;
 		f.vlan = more >> 9 & 1;
 	}
+	f.ip6 |= g->opt.workload == 'V';
 	if (g->opt.workload == 'C' || g->opt.workload == 'E')
 		f.ip_proto = 6, f.server_port = 443;
 	return f;
@@ -375,7 +378,7 @@ static void make_zipf(struct gen *g)
 static void emit_fixed(struct gen *g, const struct flow *f, uint32_t number, bool reverse,
 		       unsigned tcp_flags)
 {
-	emit(g, f, number, reverse, FRAME_FIXED - 14, f->ip_proto == 6 ? tcp_flags : 0);
+	emit(g, f, number, reverse, (f->ip6 ? FRAME_FIXED6 : FRAME_FIXED) - 14, f->ip_proto == 6 ? tcp_flags : 0);
 }
 
 static void make_in_turn(struct gen *g)
@@ -448,6 +451,7 @@ static const struct workload {
 	{'D', true, 10000000, 200000, 1e6, make_zipf},
 	{'E', false, 10000000, 10000, 1e6, make_flood_background},
 	{'U', false, 20000000, 1000000, 5e6, make_uniform},
+	{'V', false, 10000000, 1000, 1e6, make_in_turn},
 };
 
 static const struct workload *workload_find(char name)

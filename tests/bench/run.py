@@ -40,7 +40,7 @@ WORKLOADS = {
     "D": "10 M packets, IMIX, 0.2 M biflows, Zipf 1.0, half IPv6, half VLAN-tagged, ns pcap",
 }
 PACKETS = {"A": 20_000_000, "B": 10_000_000, "C": 10_000_000, "D": 10_000_000,
-           "E": 10_000_000, "U": 10_000_000}
+           "E": 10_000_000, "U": 10_000_000, "V": 10_000_000}
 STAGES = ("A", "B", "C", "D", "workers", "flood", "memory", "curve", "peers")
 GIB = 1 << 30
 
@@ -381,30 +381,32 @@ class Bench:
 
     def memory(self):
         sizes = (100_000, 500_000) if self.args.quick else (1_000_000, 8_000_000)
-        rows, points = [], []
-        for flows in sizes:
-            flows = max(int(flows * self.args.scale), 1000)
-            truth = self.capture("B", flows / self.args.scale, flows, 5e6)
-            try:
-                got = self.weir(flows=flows, sample=True)
-            except Failed as failure:
-                self.skip(f"memory: {failure}")
-                continue
-            anon = got["run"].anon_bytes
-            points.append((flows, anon))
-            rows.append([f"{flows:,}", f"{anon / (1 << 20):.0f}", f"{anon / flows:.0f}",
-                         f"{got['run'].rss_bytes / (1 << 20):.0f}", got["said"]["end_resources"],
-                         report.share(got["packets"], truth["packets"])])
+        rows, points = [], {}
+        for workload, family in (("B", "IPv4"), ("V", "IPv6")):
+            for flows in (max(int(size * self.args.scale), 1000) for size in sizes):
+                truth = self.capture(workload, flows / self.args.scale, flows, 5e6)
+                try:
+                    got = self.weir(flows=flows, sample=True)
+                except Failed as failure:
+                    self.skip(f"memory: {failure}")
+                    continue
+                anon = got["run"].anon_bytes
+                points.setdefault(family, []).append((flows, anon))
+                rows.append([f"{flows:,}", family, f"{anon / (1 << 20):.0f}", f"{anon / flows:.0f}",
+                             f"{got['run'].rss_bytes / (1 << 20):.0f}", got["said"]["end_resources"],
+                             report.share(got["packets"], truth["packets"])])
         if not points:
             return
         text = ("Every flow held at once, `--flows` as many as there are; anonymous memory of the whole "
                 "process (`RssAnon` at its peak, so without the mapped capture), by flows "
                 "(to reach: at most 160 bytes).\n\n" +
-                report.table(["flows held", "anonymous MiB", "bytes a flow", "peak RSS MiB with file",
-                              "ended early", "packets"], rows))
-        if len(points) == 2:
-            (f0, a0), (f1, a1) = points
-            text += f"\n\nFrom the first to the second: {(a1 - a0) / (f1 - f0):.0f} bytes a further flow."
+                report.table(["flows held", "", "anonymous MiB", "bytes a flow",
+                              "peak RSS MiB with file", "ended early", "packets"], rows))
+        for family, got in points.items():
+            if len(got) == 2:
+                (f0, a0), (f1, a1) = got
+                text += (f"\n\n{family}, from the first to the second: {(a1 - a0) / (f1 - f0):.0f} bytes "
+                         "a further flow.")
         self.block("memory", text)
 
     def curve(self):
