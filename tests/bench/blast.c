@@ -1,14 +1,17 @@
 /*
  * A sender for live benchmarks: UDP in 60-byte frames of 65,536 flows in turn, at a fixed rate or
- *flat out, for some seconds; then says what it sent, as JSON.
+ * flat out, for some seconds; then says what it sent, as JSON.
  *
- *	blast packet LINK SECONDS PPS     AF_PACKET, past the queueing discipline
- *	blast pass LINK SECONDS PPS       frames that LINK is made to receive: BPF_PROG_RUN in
- *live-frames mode, XDP_PASS. Several times as fast: no second device is passed blast redirect LINK
- *SECONDS PPS   the same, redirected out of LINK, for a peer that runs XDP
+ *   blast packet LINK SECONDS PPS [FLOWS]   AF_PACKET, past the queueing discipline
+ *   blast pass LINK SECONDS PPS             frames that LINK is made to receive: BPF_PROG_RUN in
+ *                                           live-frames mode, XDP_PASS; several times as fast, since
+ *                                           no second device is passed
+ *   blast redirect LINK SECONDS PPS         the same, redirected out of LINK, for a peer that runs
+ *                                           XDP
  *
- * PPS 0 is flat out. A flow is an address pair; source and destination add up to the same always,
- *so the IP checksum stays right. SECONDS may be PACKETSp: so many packets, as 3000000p.
+ * PPS 0 is flat out. A flow is an address pair, and a source port from the 65,537th on; source and
+ * destination add up to the same always, so the IP checksum stays right. SECONDS may be PACKETSp:
+ * so many packets, as 3000000p.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -29,6 +32,7 @@ enum {
 	FRAME = 60,
 	SRC = 28, /* low half of the source address */
 	DST = 32, /* and of the destination's */
+	SPORT = 34,
 	LOT = 64, /* frames of a sendmmsg */
 	CHUNK = 4096,
 	BATCH = 256, /* live frames that the kernel handles at once */
@@ -66,9 +70,14 @@ static void set_ip_checksum(void)
 	base[25] = (uint8_t)~sum;
 }
 
-/* The k-th flow; the program below does the same. */
+static uint64_t flows = 65536;
+
+/* The k-th flow; the program below does the same for the flows that there are by default. */
 static void set_flow(uint8_t *frame, uint64_t k)
 {
+	k %= flows;
+	frame[SPORT] = (uint8_t)(0x20 + (k >> 24));
+	frame[SPORT + 1] = (uint8_t)(k >> 16);
 	frame[SRC] = (uint8_t)(k >> 8);
 	frame[SRC + 1] = (uint8_t)k;
 	frame[DST] = (uint8_t) ~(k >> 8);
@@ -224,15 +233,17 @@ static void rest(double until)
 
 int main(int argc, char **argv)
 {
-	if (argc != 5) {
-		fprintf(stderr, "usage: blast packet|pass|redirect LINK SECONDS PPS\n");
+	int is_packet = argc > 1 && strcmp(argv[1], "packet") == 0;
+	if (argc != 5 && !(argc == 6 && is_packet)) {
+		fprintf(stderr, "usage: blast packet|pass|redirect LINK SECONDS PPS [FLOWS]\n");
 		return 2;
 	}
+	if (argc == 6)
+		flows = strtoull(argv[5], NULL, 10);
 	unsigned index = if_nametoindex(argv[2]);
 	int by_count = strchr(argv[3], 'p') != NULL;
 	double seconds = by_count ? 3600 : atof(argv[3]), pps = atof(argv[4]);
 	uint64_t most = by_count ? strtoull(argv[3], NULL, 10) : UINT64_MAX;
-	int is_packet = strcmp(argv[1], "packet") == 0;
 	set_ip_checksum();
 	int fd = is_packet ? packet_open(argv[2])
 			   : load_program(strcmp(argv[1], "redirect") == 0 ? index : 0);

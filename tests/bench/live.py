@@ -33,6 +33,7 @@ RATES = [
     ("flat out, live frames", "live", 0, 2),
 ]
 SETTLE_S = 0.3
+LAG_IDLE_S = 30
 FLAT_SHARE, SOFTFLOWD_SHARE, TWO_QUEUES = 0.98, 0.25, 1.8
 
 
@@ -163,6 +164,39 @@ class Live:
             f"{mark(one / two >= TWO_QUEUES)}.\n\n" + report.table(["", "ms, best of five", "worst", "million packets a second"], rows))
         return None
 
+    # -- how late records leave when nothing comes any more --
+
+    def lag(self):
+        """Flows are begun flat out, then nothing comes: all end by the clock alone."""
+        if "ring" not in inputs.built_in():
+            return self.skip("lag: no ring")
+        bench.say("== lag")
+        flows = self.args.lag_flows
+        with inputs.PortRig() as rig:
+            sink = who.Sink(rig, bench.BUILD, self.sender)
+            options = ("--flows", str(flows * 9 // 8), "--idle-timeout", str(LAG_IDLE_S),
+                       "-o", "ipfix://127.0.0.1:%d?rate=0" % sink.port)
+            try:
+                with probe.Weir(rig.rx, "ring:p1", options, program=self.args.weir) as weir:
+                    sent, seconds = who.blast(rig, bench.BUILD, self.sender, "packet", "p0", "%dp" % flows, 0, flows)
+                    held = weir.wait_observed(sent, 20)["held"]
+                    end = time.monotonic() + 4 * LAG_IDLE_S
+                    while weir.books_now()["held"] > 0 and time.monotonic() < end:
+                        time.sleep(0.5)
+                    _, books = weir.stop()
+            except (process.Failed, lab.Failed) as failure:
+                return self.skip("lag: %s" % failure)
+            finally:
+                sink.close()
+        worst = books["export_lag_max_ns"] / 1e9
+        told = {name: books[name] for name in ("observed", "dropped", "records", "end_idle", "records_lost")}
+        bench.say("  ", told, "worst lag %.3f s" % worst)
+        self.tables.append(
+            f"**{flows:,} flows and no packets**: begun in {seconds:.0f} s, {held:,} held at once, then nothing came; idle "
+            f"timeout {LAG_IDLE_S} s, IPFIX to a sink. {books['end_idle']:,} records ended idle, {books['records_lost']:,} lost; "
+            f"the worst left {worst:.2f} s after its deadline (to reach: 1){mark(worst <= 1)}.")
+        return None
+
     # -- what was to be reached --
 
     def limits(self):
@@ -201,11 +235,15 @@ class Live:
         bench.say("\n" + text + "\n\nwritten to " + os.path.relpath(path, bench.ROOT))
 
 
+PARTS = ("rates", "queues", "lag")
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3, help="of sending in each run")
     parser.add_argument("--backlog", type=int, default=3_000_000, help="packets that two queues are emptied of")
-    parser.add_argument("--only", choices=("rates", "queues"), help="one of both parts")
+    parser.add_argument("--lag-flows", type=int, default=8_000_000, help="flows held when packets stop coming")
+    parser.add_argument("--only", choices=PARTS, help="one of the parts")
     parser.add_argument("--who", default=[""], type=lambda s: s.split(","), help="those with such a text in their name")
     parser.add_argument("--weir", default=os.path.join(bench.ROOT, "weir"))
     parser.add_argument("--write", action="store_true", help="put the figures in docs/PERFORMANCE.md")
@@ -227,10 +265,8 @@ def main():
     start = time.monotonic()
     try:
         live = Live(args, work)
-        if args.only != "queues":
-            live.rates()
-        if args.only != "rates":
-            live.queues()
+        for part in PARTS if args.only is None else (args.only,):
+            getattr(live, part)()
         live.finish(load)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -209,12 +209,12 @@ def contenders(build, work, weir):
     return [one for one in every if not one.lacks()], [one.lacks() for one in every if one.lacks()]
 
 
-def blast(rig, build, cores, mode, link, seconds, pps):
+def blast(rig, build, cores, mode, link, seconds, pps, flows=None):
     """Sends for some seconds, or a number of packets ("1000p"); (packets that got to the port, seconds). A veth
     pair that runs XDP holds 256 packets a queue and lets go of the rest: that is before anybody's port."""
     space = rig.tx if link == "p0" else rig.rx
     before = rig.rx.counters("p1")
     said = json.loads(space.run("taskset", "-c", cores, os.path.join(build, "blast"), mode, link, str(seconds),
-                                str(pps), timeout=MOST_S).stdout)
+                                str(pps), *([str(flows)] if flows else []), timeout=MOST_S).stdout)
     arrived = rig.rx.counters("p1")["rx_packets"] - before["rx_packets"]
     return said["sent"] if mode == "pass" else arrived, said["seconds"]
