@@ -281,12 +281,12 @@ def cases(full):
         every = []
         if row.name.startswith("ring"):
             every = [sampled, jumbo]
-        if row.name in ("ring", "ring-4"):
+        if row.name == "ring" or (full and row.name == "ring-4"):
             every += [nameless_supers]
         if row.name == "ring":
             every += [losses, pinned]
             found += [("ring_says_what_is_wrong", says_what_is_wrong)]
-        if row.rig in ("port", "alone"):
+        if row.rig in ("port", "alone") and (full or not row.variant):
             every += [filters, filters_at_once]
         if row.joins and row.rig == "port":  # XDP gives no time: packets have that of being looked at
             every += [in_order]
