@@ -14,12 +14,9 @@
  * Nobody there: a connected socket learns it from ICMP, after the datagram is gone. That is said
  * in the log and not counted as dropped, since it tells neither which datagram nor how many.
  *
- * Names: a replay looks its collector up at the start. Live a name is looked up beside the export
- * thread; until it is found messages wait in the ring. It is looked up again when the collector
- * refuses, and at every template refresh, since one that was switched off refuses nothing. Where
- * the collector's address is not among the name's any more, a new session begins at the first that
- * is, with templates. Messages of the old one go where they belong; refused there, they are
- * dropped.
+ * Names: a replay looks its collector up at the start. Live a name is followed (follow.h); until it
+ * is found messages wait in the ring. Where the collector has moved a new session begins, with
+ * templates. Messages of the old one go where they belong; refused there, they are dropped.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,12 +31,11 @@
 #include <unistd.h>
 
 #include "../format/format.h"
-#include "backoff.h"
 #include "dial.h"
 #include "err.h"
+#include "follow.h"
 #include "log.h"
 #include "own.h"
-#include "resolve.h"
 #include "trains.h"
 #include "transport.h"
 
@@ -51,7 +47,7 @@ enum {
 	SLOTS_MIN = 256,
 	SLOTS_MAX = 1 << 28,
 	TEMPLATE_SHARE = 8, /* one slot of so many is for messages without flow records */
-	BATCH_MIN = 32, /* datagrams worth a system call */
+	BATCH_MIN = 32,	    /* datagrams worth a system call */
 	TRAIN_BYTES = 65535 - IP6_UDP_HEADERS,
 	SEND_BUFFER = 1024 * 1024,
 };
@@ -61,7 +57,6 @@ enum {
 #define RETRY_NS  NS_PER_MS	  /* when the socket's buffer is full */
 #define STUCK_NS  (5 * NS_PER_S)  /* of that, and the end is over */
 #define LAG_NS	  NS_PER_S	  /* of waiting that is worth a line in the log */
-#define LOOK_S	  60 /* between two looks at a name, where no templates are refreshed */
 
 struct slot {
 	size_t len;
@@ -84,15 +79,10 @@ struct udp {
 	bool trains; /* the kernel cuts them, and the path lets it */
 	int fd;	     /* -1: the name is not found yet */
 	/* names, live */
-	struct dial *dial; /* NULL: an address in figures, or a replay */
-	struct event *redial;
-	struct backoff backoff;
-	bool dialling; /* or waiting to */
-	struct event *look;
-	struct resolve *looking; /* is it still among the addresses? NULL: not asked now */
-	int next_fd;		 /* of a collector that has moved; -1: it has not */
-	bool moving;		 /* the old session is over ... */
-	unsigned moves_at;	 /* ... and its last message is before this one */
+	struct follow *follow; /* NULL: an address in figures, or a replay */
+	int next_fd;	       /* of a collector that has moved; -1: it has not */
+	bool moving;	       /* the old session is over ... */
+	unsigned moves_at;     /* ... and its last message is before this one */
 	/* ring of messages; indices run free, slot = index % slots */
 	uint8_t *mem;
 	size_t mem_size;
@@ -239,7 +229,6 @@ static unsigned allowed(struct udp *u, int64_t *ret_wait_ns)
 	return i;
 }
 
-static void look_up_again(struct udp *u);
 static void take_socket(struct udp *u, int fd);
 
 /* The last message of the old session may have left. */
@@ -260,7 +249,7 @@ static void note_refusal(struct udp *u)
 	log_once(u, ECONNREFUSED);
 	while (u->moving && u->head != u->moves_at)
 		drop_head(u, DROP_AWAY);
-	look_up_again(u);
+	follow_again(u->follow);
 }
 
 /* The end waits for a system that takes nothing, but not for ever. */
@@ -298,7 +287,7 @@ static int64_t pump(struct udp *u)
 			drop_all(u, -sent);
 		} else {
 			refuse_head(u, -sent);
-			look_up_again(u);
+			follow_again(u->follow);
 		}
 		look_at_move(u);
 	}
@@ -479,12 +468,7 @@ static void udp_close(struct transport *t)
 	if (u->timer != NULL)
 		event_free(u->timer);
 	own_drop(u->own, u->own_number);
-	dial_free(u->dial);
-	if (u->redial != NULL)
-		event_free(u->redial);
-	if (u->look != NULL)
-		event_free(u->look);
-	resolve_cancel(u->looking);
+	follow_free(u->follow);
 	if (u->fd >= 0)
 		close(u->fd);
 	if (u->next_fd >= 0)
@@ -547,31 +531,6 @@ static int connect_to(struct udp *u, struct errtext *e, bool *ret_ip6)
 
 /* ---- names, live ---- */
 
-static void set_redial(struct udp *u)
-{
-	const int64_t ns = backoff_next_ns(&u->backoff);
-	const struct timeval tv = {
-		.tv_sec = ns / NS_PER_S,
-		.tv_usec = ns % NS_PER_S / NS_PER_US,
-	};
-	u->dialling = event_add(u->redial, &tv) == 0;
-}
-
-static void look_up_again(struct udp *u)
-{
-	if (u->dial != NULL && !u->dialling && u->next_fd < 0)
-		set_redial(u);
-}
-
-static bool same_peer(int a, int b)
-{
-	struct sockaddr_storage one = {.ss_family = 0}, other = {.ss_family = 0};
-	socklen_t one_len = sizeof(one), other_len = sizeof(other);
-	return getpeername(a, (struct sockaddr *)&one, &one_len) == 0 &&
-	       getpeername(b, (struct sockaddr *)&other, &other_len) == 0 && one_len == other_len &&
-	       memcmp(&one, &other, one_len) == 0;
-}
-
 static void take_socket(struct udp *u, int fd)
 {
 	own_drop(u->own, u->own_number);
@@ -582,92 +541,20 @@ static void take_socket(struct udp *u, int fd)
 	u->trains = trains_are_cut(fd);
 }
 
-/* A socket for the name's address. A collector that has moved gets a session of its own. */
-static void on_dialled(void *arg, int fd, const char *why)
+/* A collector that has moved gets a session of its own. */
+static void on_found(void *arg, int fd)
 {
 	struct udp *u = arg;
-	u->dialling = false;
-	if (fd < 0) {
-		if (u->backoff.last_ns <= BACKOFF_FIRST_NS)
-			log_warnx("output", "%s:%s: %s; trying again", u->spec->host, u->spec->port,
-				  why);
-		set_redial(u);
-		return;
-	}
-	if (u->fd >= 0 && same_peer(u->fd, fd)) {
-		close(fd);
-		return;
-	}
-	const bool moved = u->fd >= 0;
-	backoff_reset(&u->backoff);
-	log_info("output", "%s:%s: %s", u->spec->host, u->spec->port,
-		 moved ? "has moved, a new session begins" : "found");
-	if (moved) {
-		stat_add(&u->base.counters->reconnects, 1);
-		u->next_fd = fd;
-		u->base.due_ns = DUE_NOW; /* udp_end comes next */
-	} else {
+	if (u->fd < 0) {
 		take_socket(u, fd);
 		pump_on(u);
-	}
-}
-
-static void on_redial(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	dial_begin(((struct udp *)arg)->dial);
-}
-
-static bool is_among(int fd, const struct addrinfo *list)
-{
-	struct sockaddr_storage peer = {.ss_family = 0};
-	socklen_t len = sizeof(peer);
-	if (getpeername(fd, (struct sockaddr *)&peer, &len) != 0)
-		return false;
-	for (; list != NULL; list = list->ai_next)
-		if (list->ai_addrlen == len && memcmp(list->ai_addr, &peer, len) == 0)
-			return true;
-	return false;
-}
-
-/* A name server that does not know at the moment moves nobody. */
-static void on_looked(void *arg, int eai, struct addrinfo *list)
-{
-	struct udp *u = arg;
-	u->looking = NULL;
-	if (eai != 0)
 		return;
-	if (u->fd >= 0 && !is_among(u->fd, list))
-		look_up_again(u);
-	freeaddrinfo(list);
-}
-
-static void on_look(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	struct udp *u = arg;
-	if (u->fd >= 0 && u->next_fd < 0 && !u->dialling && u->looking == NULL)
-		u->looking = resolve_begin(event_get_base(u->look), u->spec->host, u->spec->port,
-					   SOCK_DGRAM, on_looked, u);
-}
-
-/* IPv6 or not is not known yet: messages are as long as both allow. */
-static int begin_looking_up(struct udp *u, const struct transport_conf *conf)
-{
-	const uint32_t refresh_s = u->spec->template_refresh_s;
-	const struct timeval now = {.tv_sec = 0};
-	const struct timeval period = {.tv_sec = refresh_s != 0 ? refresh_s : LOOK_S};
-	int err = dial_new(conf->base, u->spec, SOCK_DGRAM, 0, on_dialled, u, &u->dial);
-	if (err != 0)
-		return err;
-	u->redial = event_new(conf->base, -1, 0, on_redial, u);
-	u->look = event_new(conf->base, -1, EV_PERSIST, on_look, u);
-	if (u->redial == NULL || u->look == NULL)
-		return ERR_NOMEM;
-	u->dialling = true;
-	return event_add(u->redial, &now) == 0 && event_add(u->look, &period) == 0 ? 0 : ERR_NOMEM;
+	}
+	stat_add(&u->base.counters->reconnects, 1);
+	if (u->next_fd >= 0)
+		close(u->next_fd);
+	u->next_fd = fd;
+	u->base.due_ns = DUE_NOW; /* udp_end comes next */
 }
 
 static bool in_figures(const char *host)
@@ -703,8 +590,9 @@ static int make_ring(struct udp *u, bool ip6)
 static int open_udp(struct udp *u, const struct transport_conf *conf, struct errtext *e)
 {
 	const bool later = !u->replay && !in_figures(u->spec->host);
-	bool ip6 = later;
-	int err = later ? begin_looking_up(u, conf) : connect_to(u, e, &ip6);
+	bool ip6 = later; /* not known yet: messages are as long as both allow */
+	int err = later ? follow_new(conf->base, u->spec, on_found, u, &u->follow)
+			: connect_to(u, e, &ip6);
 	if (err == 0)
 		err = make_ring(u, ip6);
 	if (err != 0)

@@ -1,6 +1,7 @@
 """Collectors whose names lead elsewhere one day."""
 import socket
 import threading
+import time
 
 import flowproto
 import records
@@ -8,7 +9,7 @@ import rig
 import source
 import tools
 import transports
-from suite import each
+from suite import case, each
 
 ELSEWHERE = "127.0.0.2"
 RATE, SECONDS = 200, 6
@@ -46,7 +47,7 @@ class Collector(threading.Thread):
 def a_udp_collector_that_moves_is_followed(bench, old):
     """Its name leads to another address; at the old one nobody is left, which ICMP tells, or somebody takes what comes."""
     name = "moves-%s.test" % old
-    bench.names.addresses[name] = tools.LOOPBACK
+    bench.names.addresses[name] = (tools.LOOPBACK,)
     first, wire = Collector(tools.LOOPBACK, 0), source.Wire()
     second = Collector(ELSEWHERE, first.port)
     load = source.Source(wire, RATE, RATE * SECONDS)
@@ -55,7 +56,7 @@ def a_udp_collector_that_moves_is_followed(bench, old):
             load.start()
             tools.wait_for("records at the first address", lambda: first.flows, 8)
             records.check(not second.flows, "the second has records already")
-            bench.names.addresses[name] = ELSEWHERE
+            bench.names.addresses[name] = (ELSEWHERE,)
             if old == "goes":
                 first.close()
             tools.wait_for("records at the second address", lambda: second.flows, 8)
@@ -72,3 +73,29 @@ def a_udp_collector_that_moves_is_followed(bench, old):
     records.check(not first.flows & second.flows, "records at both: %s", first.flows & second.flows)
     if old == "stays":
         records.same_value(len(first.flows) + len(second.flows), books["records"], "records at both collectors")
+
+
+@case
+def a_second_address_moves_nobody(bench):
+    """The name gets one that the resolver sorts before (RFC 6724 §6, rule 9): records go on to where they went."""
+    name = "both.test"
+    bench.names.addresses[name] = (ELSEWHERE,)
+    used, wire = Collector(ELSEWHERE, 0), source.Wire()
+    other = Collector(tools.LOOPBACK, used.port)
+    load = source.Source(wire, RATE)
+    try:
+        with rig.Weir(bench, wire, ["ipfix://%s:%d?template-refresh=1" % (name, used.port)]) as weir:
+            load.start()
+            tools.wait_for("records at the first address", lambda: used.flows, 8)
+            bench.names.addresses[name] = (tools.LOOPBACK, ELSEWHERE)
+            time.sleep(2.5)
+            load.stop()
+            rig.settle()
+            books = weir.stop()["outputs"][0]
+    finally:
+        used.close()
+        other.close()
+        wire.close()
+    records.check(not used.stream.problems, "problems: %s", "; ".join(used.stream.problems[:4]))
+    records.same_value((len(used.flows), len(other.flows), books["reconnects"]), (books["records"], 0, 0),
+                       "records at the address, at the other, reconnects")

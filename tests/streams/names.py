@@ -14,7 +14,7 @@ A, IN = 1, 1  # RFC 1035 §3.2
 
 
 class Server(threading.Thread):
-    """Ends with the process. `addresses`: name to the text of its IPv4 address; may change at any time."""
+    """Ends with the process. `addresses`: name to the texts of its IPv4 addresses; may change at any time."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -31,9 +31,9 @@ class Server(threading.Thread):
 
     def _answer(self, question, name):
         kind, = struct.unpack_from("!H", question, len(question) - 4)
-        address = self.addresses.get(name)
-        answers = [socket.inet_aton(address)] if address and kind == A else []
-        head = struct.pack("!HHHHHH", *struct.unpack_from("!H", question), RECURSIVE_ANSWER | (0 if address else NO_SUCH_NAME), 1,
+        addresses = self.addresses.get(name, ())
+        answers = [socket.inet_aton(address) for address in addresses] if kind == A else []
+        head = struct.pack("!HHHHHH", *struct.unpack_from("!H", question), RECURSIVE_ANSWER | (0 if addresses else NO_SUCH_NAME), 1,
                            len(answers), 0, 0)
         return head + question[12:] + b"".join(b"\xc0\x0c" + struct.pack("!HHIH", A, IN, 0, 4) + a for a in answers)
 
