@@ -261,10 +261,12 @@ static bool is_stuck(struct udp *u)
 	return u->ended && now - u->stuck_ns >= STUCK_NS;
 }
 
-static void drop_all(struct udp *u, int error)
+/* All that waits for this socket. */
+static void drop_stuck(struct udp *u, int error)
 {
-	while (waiting(u) != 0)
+	do
 		refuse_head(u, error);
+	while (waiting(u) != 0 && !(u->moving && u->head == u->moves_at));
 }
 
 /* Sends what may go; returns 0 when nothing is left, else ns until it is worth trying again. */
@@ -284,7 +286,7 @@ static int64_t pump(struct udp *u)
 		} else if (sent == -EAGAIN || sent == -ENOBUFS) {
 			if (!is_stuck(u))
 				return RETRY_NS;
-			drop_all(u, -sent);
+			drop_stuck(u, -sent);
 		} else {
 			refuse_head(u, -sent);
 			follow_again(u->follow);
@@ -436,8 +438,10 @@ static void udp_end(struct transport *t)
 	u->ended = true;
 	while (u->fd < 0 && waiting(u) != 0)
 		drop_head(u, DROP_AWAY);
-	u->moving = u->next_fd >= 0;
-	u->moves_at = u->tail;
+	if (u->next_fd >= 0 && !u->moving) {
+		u->moving = true;
+		u->moves_at = u->tail;
+	}
 	look_at_move(u);
 	show_lag(u);
 }
@@ -537,6 +541,7 @@ static void take_socket(struct udp *u, int fd)
 	u->own_number = own_add(u->own, fd, NULL);
 	u->fd = fd;
 	u->last_errno = 0;
+	u->stuck_ns = 0;
 	tune(fd);
 	u->trains = trains_are_cut(fd);
 }
