@@ -127,10 +127,18 @@ static uint64_t bytes_taken(const struct session *s)
 	return stat_get(&s->conf.counters->bytes);
 }
 
+/* What the peer's system took: a change says that somebody reads. */
+static uint64_t bytes_arrived(const struct session *s)
+{
+	const struct session_ops *ops = s->transport->session;
+	const bool knows = s->up && ops->under_way != NULL;
+	return bytes_taken(s) - (knows ? ops->under_way(s->conf.transport) : 0);
+}
+
 /* With connect-wait=0 one try is due. */
 static bool out_of_patience(struct session *s, int64_t now_ns)
 {
-	return patience_ends(&s->patience, bytes_taken(s), now_ns) &&
+	return patience_ends(&s->patience, bytes_arrived(s), now_ns) &&
 	       (s->patience.wait_ns != 0 || s->up || s->away);
 }
 

@@ -690,10 +690,17 @@ static int tls_check(const struct url_spec *spec, struct errtext *e)
 	return err;
 }
 
+static uint64_t stream_under_way(const struct transport *t)
+{
+	int bytes = 0;
+	return outstanding((const struct stream *)t, &bytes) == 0 ? (uint64_t)bytes : 0;
+}
+
 static const struct session_ops stream_session = {
 	.start = stream_start,
 	.room = stream_room,
 	.hangup = stream_hangup,
+	.under_way = stream_under_way,
 };
 
 const struct transport_ops tcp_transport = {

@@ -63,6 +63,10 @@ struct session_ops {
 
 	/* Lets go at once, for good: no event follows. */
 	void (*hangup)(struct transport *t);
+
+	/* Of the bytes that were counted, those that the peer's system has not taken yet: they tell
+	 * of a slow reader sooner than room does. NULL: it cannot be known. */
+	uint64_t (*under_way)(const struct transport *t);
 };
 
 /* What a transport is made from. All of it outlives the transport. A transport to a network adds each

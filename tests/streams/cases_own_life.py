@@ -207,7 +207,7 @@ def a_collector_that_sips_does_not_hold_up_the_end(bench):
     """It reads a little all the time, so something always moves; what it did not take goes to the spool, or is counted."""
     if not bench.full:
         raise tools.Skipped("takes %d s: make streams-full" % END_MOST_S)
-    slow = Peer(False, sips=15000)  # the system tells of room when a third of a send buffer is free: every 3 s
+    slow = Peer(False, sips=2000)
     slow.start()
     url = "json+tcp://127.0.0.1:%d" % slow.port
     try:
