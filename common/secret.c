@@ -9,7 +9,7 @@ static const char hidden[] = "***";
 bool secret_option(const char *name, size_t n)
 {
 	static const char *const parts[] = {
-		"password", "passphrase", "secret", "key.pem", "oauthbearer.config",
+		"password", "passphrase", "secret", "key.pem", "oauthbearer.config", "jaas.config",
 	};
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		if (memmem(name, n, parts[i], strlen(parts[i])) != NULL)

@@ -27,6 +27,8 @@ Test(secret, values_of_secrets_are_hidden_and_nothing_else)
 		 "t?kafka.sasl.oauthbearer.client.secret=S&&kafka.ssl.keystore.password=K",
 		 "kafka://a/t?kafka.sasl.oauthbearer.client.secret=***&&"
 		 "kafka.ssl.keystore.password=***"},
+		{"kafka://a/t?kafka.sasl.jaas.config=x.PlainLoginModule required password=\"p\";",
+		 "kafka://a/t?kafka.sasl.jaas.config=***"},
 		{"json+tls://h:1?key=k.pem&cert=c.pem", "json+tls://h:1?key=k.pem&cert=c.pem"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
