@@ -3,9 +3,9 @@
  * was sent stays in the outbox until the transport confirms it, and is there to be sent again when
  * the session falls.
  *
- * Patience (patience.h): a replay, and the end of any run, go on only while something moves. Else the
- * collector is given up. The end of a live run goes on for half a minute at most, and for what the
- * pace takes: a collector that reads a little now and then must not hold it up.
+ * Patience (patience.h): a replay, and the end of any run, go on only while something moves. Else
+ * the collector is given up. The end of a live run goes on for half a minute at most, and for what
+ * the pace takes: a collector that reads a little now and then must not hold it up.
  *
  * Live the encoder's clock is the export thread's. In a replay it goes with the records, which wait
  * here while the clock of the run has gone ahead: so messages are cut where they always were.
@@ -28,7 +28,7 @@ enum {
 	TICK_IDLE_MS = 100, /* else */
 };
 
-/* Live: how long an end may stand still, and how long it may take. */
+/* How long the end of a live run may stand still, and how long it may take. */
 #define END_WAIT_NS (5 * NS_PER_S)
 #define END_MOST_NS (30 * NS_PER_S)
 
@@ -135,11 +135,18 @@ static uint64_t bytes_arrived(const struct session *s)
 	return bytes_taken(s) - (knows ? ops->under_way(s->conf.transport) : 0);
 }
 
-/* With connect-wait=0 one try is due. */
+/* With connect-wait=0 one try is due; the session that it brings may stand still for a while. */
 static bool out_of_patience(struct session *s, int64_t now_ns)
 {
-	return patience_ends(&s->patience, bytes_arrived(s), now_ns) &&
-	       (s->patience.wait_ns != 0 || s->up || s->away);
+	if (s->conf.replay && s->conf.spec->connect_wait_s == 0 && !s->up)
+		return s->away;
+	return patience_ends(&s->patience, bytes_arrived(s), now_ns);
+}
+
+static int64_t standstill_ns(const struct session_conf *conf)
+{
+	const uint32_t wait_s = conf->spec->connect_wait_s;
+	return conf->replay && wait_s != 0 ? wait_s * NS_PER_S : END_WAIT_NS;
 }
 
 static bool wants_progress(const struct session *s)
@@ -323,8 +330,6 @@ static void on_down(void *arg, bool final)
 	rewind_all(s);
 	outbox_relieve(s->outbox, s->away);
 	outbox_show(s->outbox, s->now);
-	if (s->conf.replay && s->conf.spec->connect_wait_s == 0)
-		look_at_patience(s);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -394,9 +399,9 @@ bool session_congested(const struct session *s)
 /* For what waits, at its pace. */
 static int64_t pace_takes_ns(const struct session *s)
 {
-	const uint64_t rate = s->conf.spec->rate;
-	const uint64_t n = outbox_waiting(s->outbox);
-	return rate != 0 ? (int64_t)(n / rate * (uint64_t)NS_PER_S + n % rate * (uint64_t)NS_PER_S / rate) : 0;
+	const int64_t rate = (int64_t)s->conf.spec->rate;
+	const int64_t n = (int64_t)outbox_waiting(s->outbox);
+	return rate != 0 ? n / rate * NS_PER_S + n % rate * NS_PER_S / rate : 0;
 }
 
 void session_end(struct session *s, struct pkt_time now)
@@ -453,7 +458,7 @@ int session_new(const struct session_conf *conf, struct errtext *e, struct sessi
 		.down = on_down,
 	};
 	s->pace.rate = conf->spec->rate;
-	s->patience.wait_ns = conf->replay ? conf->spec->connect_wait_s * NS_PER_S : END_WAIT_NS;
+	s->patience.wait_ns = standstill_ns(conf);
 	s->pace.most_ns = conf->transport->datagrams ? DATAGRAM_CREDIT_NS : 0;
 	int err = make_parts(s, e);
 	if (err != 0) {

@@ -197,6 +197,24 @@ Test(session, a_replay_gives_a_missing_collector_up_after_connect_wait)
 	exporter_free(x);
 }
 
+/* One try, but all the time that the records take at their pace. */
+Test(session, a_collector_that_is_there_is_not_given_up_for_connect_wait_0)
+{
+	enum { N = 400 };
+	static struct peer p;
+	peer_start(&p);
+	open_url(true, "json+tcp://127.0.0.1:%u?connect-wait=0&rate=1000", p.port);
+	for (unsigned i = 0; i < N; i++)
+		put(i);
+	cr_expect_eq(stop(), 0);
+	struct output_stats s = stats(0);
+	cr_expect_eq(s.records, N);
+	expect_balance(&s);
+	peer_join(&p);
+	exporter_free(x);
+	peer_free(&p);
+}
+
 Test(session, live_a_missing_collector_costs_memory_up_to_the_queue_and_others_nothing)
 {
 	enum { N = 20000 };
