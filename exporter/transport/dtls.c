@@ -171,7 +171,7 @@ static void change_over(struct dtls *d, struct dtls_link *link)
 	dtls_link_free(d->link);
 	d->link = link;
 	d->next = NULL;
-	d->renewing = false;
+	d->renewing = d->ending = d->broken = false; /* what was of the old one */
 	d->head = d->tail = 0;
 	await_renewal(d);
 	log_debug("output", "%s://%s:%s: a new session in place of the old one",

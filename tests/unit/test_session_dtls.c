@@ -39,6 +39,7 @@ struct dtls_link {
 static struct {
 	unsigned stall_every; /* each so-many-th message is refused once, with room STALL_MS later */
 	unsigned stall_ms;
+	bool stall_data; /* the first message with flow records is, too */
 	unsigned tries;
 	unsigned count;
 	struct {
@@ -90,8 +91,20 @@ size_t dtls_link_room(const struct dtls_link *l)
 	return 65535;
 }
 
+/* Flow records are the first that a message has. */
+static bool has_data(const uint8_t *message)
+{
+	const unsigned set = (unsigned)message[16] << 8 | message[17];
+	return set >= 256 && set < 512;
+}
+
 int dtls_link_send(struct dtls_link *l, const uint8_t *message, size_t n)
 {
+	if (wire.stall_data && has_data(message)) {
+		wire.stall_data = false;
+		after(l, wire.stall_ms);
+		return -EAGAIN;
+	}
 	if (wire.stall_every != 0 && ++wire.tries % wire.stall_every == 0) {
 		after(l, wire.stall_ms);
 		return -EAGAIN;
@@ -301,5 +314,21 @@ Test(session_dtls, records_are_paced_by_default_as_over_udp)
 	cr_expect_leq(worst * BURST / bytes, MOST, "%zu records in 10 ms", worst * BURST / bytes);
 	const int64_t took_ns = wire.message[wire.count - 1].ns - wire.message[0].ns;
 	cr_expect_geq(took_ns, 380 * NS_PER_MS, "%lld ms", (long long)(took_ns / NS_PER_MS));
+	free_wire();
+}
+
+/* The end stalls, and a new session takes over: it sends all again, at its pace, before it ends. */
+Test(session_dtls, the_end_is_that_of_the_session_that_took_over)
+{
+	enum { FEW = 15 };
+	wire.stall_data = true;
+	wire.stall_ms = 5000;
+	open_url(true, "&rate=50&reconnect=1");
+	for (unsigned id = 0; id < FEW; id++)
+		put(id);
+	struct output_stats s = stop(0);
+	cr_expect_eq(s.reconnects, 1);
+	cr_expect_eq(s.records, FEW);
+	cr_expect_eq(s.records_dropped, 0);
 	free_wire();
 }
