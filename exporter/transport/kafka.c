@@ -358,6 +358,7 @@ static bool produce(struct kafka *k, size_t n, uint64_t number)
 	if (why == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 		return false;
 	report(k, number, why);
+	event_active(k->wake, EV_TIMEOUT, 0); /* which tells */
 	return true;
 }
 
@@ -552,8 +553,6 @@ static void kafka_commit(struct transport *t, size_t n, unsigned records)
 	k->stalled = !produce(k, n, k->stalled_number);
 	stat_add(&t->counters->messages, 1);
 	stat_add(&t->counters->bytes, n);
-	if (k->failure[0] != '\0')
-		event_active(k->wake, EV_TIMEOUT, 0);
 	k->full = !has_room(k);
 }
 
