@@ -486,6 +486,13 @@ static bool is_option(const char *pair, size_t n, const struct scheme *scheme)
 	return false;
 }
 
+/* Or one that is misspelt: passwords are properties of these. */
+static bool may_be_secret(const char *pair, size_t n)
+{
+	return secret_option(pair, n) || strncmp(pair, "kafka.sasl.", 11) == 0 ||
+	       strncmp(pair, "kafka.ssl.", 10) == 0;
+}
+
 /* What is no option behind a secret is the rest of it, and not shown. */
 static int read_options(char *query, struct errtext *e, struct url_spec *spec)
 {
@@ -493,13 +500,13 @@ static int read_options(char *query, struct errtext *e, struct url_spec *spec)
 	bool after_secret = false;
 	for (char *pair = next_pair(&query); pair != NULL; pair = next_pair(&query)) {
 		const size_t n = strcspn(pair, "=");
-		const bool secret = secret_option(pair, n);
+		const bool secret = may_be_secret(pair, n);
 		if (*pair == '\0')
 			continue;
 		if (after_secret && !is_option(pair, n, spec->scheme))
 			err = fail(e, ERR_USAGE,
-				   "what follows the & behind a secret is no option; "
-				   "an & that belongs to a value is written %%26");
+				   "what follows the & behind a secret, or what may be one, is "
+				   "no option; an & that belongs to a value is written %%26");
 		else if (read_option(pair, e, spec) != 0)
 			err = ERR_USAGE;
 		after_secret |= secret;
