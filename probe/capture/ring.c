@@ -621,12 +621,13 @@ static void ring_close(struct capture *capture)
 static unsigned ring_workers(const char *spec, unsigned wanted)
 {
 	char name[IF_NAMESIZE];
-	if (wanted > 0)
-		return wanted < CAPTURE_TEAM_MAX ? wanted : CAPTURE_TEAM_MAX;
-	if (!capture_spec_interface(spec, name, sizeof(name)))
-		return 1;
-	unsigned queues = iface_queues(name), cpus = (unsigned)get_nprocs();
-	return queues < cpus ? queues : cpus;
+	if (wanted == 0) {
+		if (!capture_spec_interface(spec, name, sizeof(name)))
+			return 1;
+		const unsigned queues = iface_queues(name), cpus = (unsigned)get_nprocs();
+		wanted = queues < cpus ? queues : cpus;
+	}
+	return wanted < CAPTURE_TEAM_MAX ? wanted : CAPTURE_TEAM_MAX;
 }
 
 const struct capture_ops capture_ring_ops = {
