@@ -34,7 +34,7 @@ struct capture_team {
 	atomic_int group;       /* the kernel's name for the team (fanout group), set by worker 0 */
 	atomic_int tally_group; /* the same of the sockets that only count, where the kernel samples */
 	atomic_uint joined[CAPTURE_TEAM_MAX]; /* the group that each handle joined last: worker 0's
-	                                       * first, second ...; 0: none */
+	                                       * first, second ...; 0: it is in none */
 };
 
 /* How to open an input. Strings stay the caller's and are read only during capture_open. */

@@ -173,7 +173,7 @@ static int attach_in_turn(struct ring *r, char *errbuf, unsigned errsize)
 {
 	atomic_uint *joined = r->wish.team->joined;
 	unsigned group = r->worker == 0 ? r->group + 1 : atomic_load(&joined[r->worker - 1]);
-	if (group == r->group)
+	if (group == 0 || group == r->group)
 		return -EAGAIN;
 	int err = attach(r, errbuf, errsize);
 	if (err != 0)
@@ -466,9 +466,11 @@ static unsigned take_packets(struct ring *r, struct raw_packet *pkts, unsigned m
 
 /* ---- waiting -------------------------------------------------------------------------------- */
 
-/* Remembers what closed sockets have counted. */
+/* Remembers what closed sockets have counted. Leaves the team first: a group that nobody else is in
+ * ends with the socket, and who still joins it would make it anew, alone. */
 static void close_sockets(struct ring *r)
 {
+	atomic_store(&r->wish.team->joined[r->worker], 0);
 	ring_socket_count(&r->socket);
 	ring_socket_count(&r->tally);
 	r->lost += r->socket.lost;
@@ -489,11 +491,11 @@ static void say_why(struct ring *r, int err, const char *text)
 	r->said = true;
 }
 
-/* Not when the port was removed, or the team has gathered anew while we still waited for it. */
+/* Not when the port was removed, or the team gathers anew. */
 static bool has_good_sockets(const struct ring *r)
 {
 	return ring_socket_is_bound(&r->socket, r->name) &&
-	       (r->open || atomic_load(&r->wish.team->joined[0]) == r->group);
+	       atomic_load(&r->wish.team->joined[0]) == r->group;
 }
 
 /* 0: packets come in again; -EAGAIN: as soon as the team is there. */
