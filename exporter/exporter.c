@@ -58,7 +58,7 @@ struct export_queue {
 	int room_fd;		     /* eventfd a waiting producer sleeps on */
 	_Atomic bool waiting;
 	bool discards; /* constant: nobody reads records */
-	_Atomic uint64_t discarded; /* records that nobody had to make */
+	_Atomic uint64_t discarded; /* records that the producer let go */
 	/* the export thread's */
 	struct export_tick tick; /* the last one */
 	struct pkt_time clock;	 /* of the last item */
@@ -586,7 +586,7 @@ static int copy_conf(struct exporter *x, const struct exporter_conf *conf)
 	return 0;
 }
 
-/* Records that every output would only count need not be made. */
+/* Records that every output would only count need not come here. */
 static void choose_discards(struct exporter *x)
 {
 	bool discards = true;

@@ -128,7 +128,7 @@ union export_item *export_queue_reserve(struct export_queue *queue);
 /* Hands the reserved slot over. Wakes the export thread only when it sleeps and enough waits. */
 void export_queue_commit(struct export_queue *queue);
 
-/* Are all outputs such as only count records (`null:`)? Constant. The worker then need not make
+/* Are all outputs such as only count records (`null:`)? Constant. The worker then keeps
  * them: it says export_queue_discard for each instead. The worker's thread only. */
 bool export_queue_discards(const struct export_queue *queue);
 void export_queue_discard(struct export_queue *queue);

@@ -124,17 +124,15 @@ void record_send(struct flow_table *t, uint32_t number, enum flow_end reason, in
 	const struct flow_sink *sink = &t->conf.sink;
 	if (!(t->entry[number].state & STATE_RECORD))
 		return;
-	if (sink->discard != NULL) {
-		count(t, number, reason, true);
+	union export_item *item =
+		sink->discard != NULL ? &t->nobodys : sink->reserve(sink->context);
+	count(t, number, reason, item != NULL);
+	if (item != NULL)
+		fill(t, number, reason, clock_ns, &item->record);
+	if (sink->discard != NULL)
 		sink->discard(sink->context);
-	} else {
-		union export_item *item = sink->reserve(sink->context);
-		count(t, number, reason, item != NULL);
-		if (item != NULL) {
-			fill(t, number, reason, clock_ns, &item->record);
-			sink->commit(sink->context);
-		}
-	}
+	else if (item != NULL)
+		sink->commit(sink->context);
 	reset(t, number);
 }
 

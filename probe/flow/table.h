@@ -48,7 +48,7 @@ struct flow_sink {
 	 * leaves the flow for later, any other end counts the record as lost. */
 	union export_item *(*reserve)(void *context);
 	void (*commit)(void *context);
-	/* Not NULL: nobody reads records. Then only this is called, once for each. */
+	/* Not NULL: nobody reads records. Then only this is called, once for each that was made. */
 	void (*discard)(void *context);
 };
 

@@ -138,6 +138,7 @@ struct flow_table {
 	uint32_t held;
 	int64_t seen_ns;       /* the clock at the last packet or advance */
 	struct timer_wheel wheel;
+	union export_item nobodys; /* the last record that nobody reads */
 };
 
 /* Arrival of the flow's last packet. In order it is the last packet's own time. */
