@@ -10,8 +10,10 @@
  * Variants with longer record headers have magic numbers of their own and are libpcap's business,
  * as are versions other than 2.4.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "err.h"
 #include "file.h"
@@ -71,6 +73,9 @@ static void fill_packet(struct raw_packet *pkt, const uint8_t *record, bool big,
 			 load32(record + RECORD_WIRELEN, big));
 }
 
+/* From here on all packets of a file have the same. */
+#define COMMON_AT offsetof(struct raw_packet, ingress)
+
 static inline __attribute__((always_inline)) unsigned
 take_records(struct capture_file *file, struct raw_packet *pkts, unsigned max, bool big,
 	     uint32_t ns_per_tick)
@@ -85,16 +90,14 @@ take_records(struct capture_file *file, struct raw_packet *pkts, unsigned max, b
 		__builtin_prefetch(at + PREFETCH_BYTES);
 		__builtin_prefetch(at + PREFETCH_BYTES + 64);
 		const uint32_t wirelen = load32(at + RECORD_WIRELEN, big);
-		pkts[n++] = (struct raw_packet){
-			.data = at + RECORD_SIZE,
-			.time = record_time(at, big, ns_per_tick),
-			.caplen = (uint32_t)caplen,
-			.wirelen = wirelen > caplen ? wirelen : (uint32_t)caplen,
-			.ingress = blank.ingress,
-			.linktype = blank.linktype,
-			.swapped = blank.swapped,
-			.iface = blank.iface,
-		};
+		struct raw_packet *pkt = &pkts[n++];
+		pkt->data = at + RECORD_SIZE;
+		pkt->time = record_time(at, big, ns_per_tick);
+		pkt->caplen = (uint32_t)caplen;
+		pkt->wirelen = wirelen > caplen ? wirelen : (uint32_t)caplen;
+		/* the rest at once: member by member it is a sixth of this loop */
+		memcpy((char *)pkt + COMMON_AT, (const char *)&blank + COMMON_AT,
+		       sizeof(*pkt) - COMMON_AT);
 		at += RECORD_SIZE + caplen;
 	}
 	file->src.at.p = at;
