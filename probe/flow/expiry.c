@@ -75,7 +75,7 @@ static void note_lag(struct flow_table *t, int64_t deadline_ns)
 void entry_end(struct flow_table *t, uint32_t number, enum flow_end reason, int64_t clock_ns)
 {
 	record_send(t, number, reason, clock_ns);
-	table_remove(t, number);
+	table_remove(t, number, entry_hash(t, number));
 }
 
 /* Most looks find that nothing is due yet: then the flow's next tick is all there is to note. */
@@ -209,7 +209,7 @@ void flow_table_advance(struct flow_table *t, int64_t clock_ns)
 
 /* Victims that a search takes for being idle longest, where it finds fewer of the least worth: a
  * search costs too much for one. */
-#define EVICT_IDLE 8
+#define EVICT_IDLE 16
 
 /* A packet that nobody answered: the least worth of all. */
 static bool is_unanswered(const struct entry *e)
@@ -218,68 +218,106 @@ static bool is_unanswered(const struct entry *e)
 }
 
 /* Among the EVICT_IDLE longest idle so far, which are sorted, the longest first. */
-static unsigned note_idle(struct victim *idle, unsigned n, struct victim v)
+static unsigned note_idle(struct victim *idle, unsigned n, uint32_t number, int64_t arrival_ns)
 {
-	if (n == EVICT_IDLE && v.arrival_ns >= idle[n - 1].arrival_ns)
+	if (n == EVICT_IDLE && arrival_ns >= idle[n - 1].arrival_ns)
 		return n;
 	unsigned at = n < EVICT_IDLE ? n++ : n - 1;
-	for (; at > 0 && idle[at - 1].arrival_ns > v.arrival_ns; at--)
+	for (; at > 0 && idle[at - 1].arrival_ns > arrival_ns; at--)
 		idle[at] = idle[at - 1];
-	idle[at] = v;
+	idle[at].number = number;
+	idle[at].arrival_ns = arrival_ns;
 	return n;
 }
 
-/*
- * Looks at the next entries under the hand. Unanswered single packets become victims, all of them
- * at once, so that a flood pays for one search in many evictions; where they are few, the longest
- * idle besides. The last of the list is the next to go.
- */
+static uint32_t entry_next(const struct flow_table *t, uint32_t number)
+{
+	return number + 1 < t->high ? number + 1 : 0;
+}
+
+/* Unanswered single packets under the hand, all of them at once, so that a flood pays for one search
+ * in many evictions; their number. */
+static unsigned find_unanswered(struct flow_table *t, unsigned *ret_looked)
+{
+	unsigned found = 0, seen = 0, looked = 0;
+	for (; seen < EVICT_WINDOW && found < VICTIMS_MAX - EVICT_IDLE; looked++) {
+		const uint32_t n = t->hand;
+		const struct entry *e = &t->entry[n];
+		const uint32_t ahead = n + EVICT_AHEAD;
+		__builtin_prefetch(&t->entry[ahead < t->high ? ahead : 0]);
+		t->hand = entry_next(t, n);
+		if (!(e->state & STATE_HELD))
+			continue; /* few: the table is full */
+		seen++;
+		/* without a branch: which are unanswered cannot be guessed */
+		t->victim[EVICT_IDLE + found].number = n;
+		t->victim[EVICT_IDLE + found].arrival_ns = entry_arrival(t, n);
+		found += is_unanswered(e);
+	}
+	*ret_looked = looked;
+	return found;
+}
+
+/* The longest idle of `n` entries from `number` on; how many they are. */
+static unsigned find_idle(const struct flow_table *t, uint32_t number, unsigned n,
+			  struct victim *idle)
+{
+	unsigned found = 0;
+	for (; n > 0; n--, number = entry_next(t, number))
+		if (t->entry[number].state & STATE_HELD && !is_unanswered(&t->entry[number]))
+			found = note_idle(idle, found, number, entry_arrival(t, number));
+	return found;
+}
+
+/* Looks at the next entries under the hand: unanswered ones become victims, and where they are few,
+ * the longest idle besides. The last of the list is the next to go. */
 static void find_victims(struct flow_table *t)
 {
 	struct victim idle[EVICT_IDLE];
-	unsigned idles = 0, alone = 0;
-	for (unsigned seen = 0; seen < EVICT_WINDOW && alone < VICTIMS_MAX - EVICT_IDLE;) {
-		const uint32_t n = t->hand, ahead = n + EVICT_AHEAD;
-		t->hand = n + 1 < t->high ? n + 1 : 0;
-		__builtin_prefetch(&t->entry[ahead < t->high ? ahead : 0]);
-		if (!(t->entry[n].state & STATE_HELD))
-			continue; /* few: the table is full */
-		seen++;
-		const struct victim v = {n, entry_arrival(t, n)};
-		if (is_unanswered(&t->entry[n]))
-			t->victim[EVICT_IDLE + alone++] = v;
-		else
-			idles = note_idle(idle, idles, v);
-	}
-	const unsigned more = alone < EVICT_IDLE && idles > 0 ? idles : 0;
-	for (unsigned i = 0; i < more; i++)
+	const uint32_t from = t->hand;
+	unsigned looked;
+	const unsigned alone = find_unanswered(t, &looked);
+	const unsigned idles = alone < EVICT_IDLE ? find_idle(t, from, looked, idle) : 0;
+	for (unsigned i = 0; i < idles; i++)
 		t->victim[EVICT_IDLE - 1 - i] = idle[i];
-	t->victims_from = EVICT_IDLE - more;
+	t->victims_from = EVICT_IDLE - idles;
 	t->victims = EVICT_IDLE + alone;
+	t->ahead = t->hand;
+	t->ahead_step = EVICT_WINDOW / (idles + alone + 1) + 1;
 	for (unsigned i = t->victims_from; i < t->victims; i++)
-		entry_fetch_end(t, t->victim[i].number);
+		t->victim[i].hash = entry_fetch_end(t, t->victim[i].number);
 }
 
-/* The next victim of the last search to whom nothing has happened since; ENTRY_NONE when there is
- * none. */
-static uint32_t next_victim(struct flow_table *t)
+/* Each eviction fetches its part of what the next search will look at. */
+static void look_ahead(struct flow_table *t)
+{
+	for (unsigned i = 0; i < t->ahead_step; i++) {
+		__builtin_prefetch(&t->entry[t->ahead]);
+		t->ahead = entry_next(t, t->ahead);
+	}
+}
+
+/* The next victim of the last search to whom nothing has happened since, or NULL. */
+static const struct victim *next_victim(struct flow_table *t)
 {
 	while (t->victims > t->victims_from) {
-		const struct victim v = t->victim[--t->victims];
-		if (t->entry[v.number].state & STATE_HELD &&
-		    entry_arrival(t, v.number) == v.arrival_ns)
-			return v.number;
+		const struct victim *v = &t->victim[--t->victims];
+		look_ahead(t);
+		if (t->entry[v->number].state & STATE_HELD &&
+		    entry_arrival(t, v->number) == v->arrival_ns)
+			return v;
 	}
-	return ENTRY_NONE;
+	return NULL;
 }
 
 void table_evict(struct flow_table *t, int64_t clock_ns)
 {
-	uint32_t n = next_victim(t);
-	while (n == ENTRY_NONE) {
+	const struct victim *v;
+	while ((v = next_victim(t)) == NULL)
 		find_victims(t);
-		n = next_victim(t);
-	}
-	if (!may_be_due(&t->entry[n], clock_ns) || entry_settle(t, n, clock_ns, SETTLE_SWEEP))
-		entry_end(t, n, FLOW_END_RESOURCES, clock_ns);
+	const uint32_t n = v->number;
+	if (may_be_due(&t->entry[n], clock_ns) && !entry_settle(t, n, clock_ns, SETTLE_SWEEP))
+		return;
+	record_send(t, n, FLOW_END_RESOURCES, clock_ns);
+	table_remove(t, n, v->hash);
 }

@@ -113,7 +113,8 @@ static inline void table_find(const struct flow_table *t, const struct flow_pack
 			}
 			if (m->siblings < FLOW_SIBLINGS_MAX)
 				m->sibling[m->siblings++] = number;
-			if (!heard && (m->number == ENTRY_NONE || t->origin[number].id < t->origin[m->number].id)) {
+			if (!heard && (m->number == ENTRY_NONE ||
+				       t->origin[number].id < t->origin[m->number].id)) {
 				m->number = number;
 				m->dir = dir;
 			}
@@ -141,7 +142,8 @@ static bool index_insert(struct flow_table *t, uint32_t home, uint16_t tag, uint
 	return false;
 }
 
-static void index_remove(struct flow_table *t, uint64_t hash, uint32_t number)
+/* False when it is not where the hash leads. */
+static bool index_remove(struct flow_table *t, uint64_t hash, uint32_t number)
 {
 	uint32_t home = flow_hash_home(t->buckets, hash), b = home;
 	uint16_t tag = flow_hash_tag(hash);
@@ -154,9 +156,10 @@ static void index_remove(struct flow_table *t, uint64_t hash, uint32_t number)
 			bucket->tag[s] = 0;
 			for (uint32_t p = home; p != b; p = bucket_next(t, p))
 				t->bucket[p].passed--;
-			return;
+			return true;
 		}
 	}
+	return false;
 }
 
 /* ---- entries ------------------------------------------------------------------------------ */
@@ -194,7 +197,7 @@ static void entry_put(struct flow_table *t, uint32_t number)
 	t->free = number;
 }
 
-static inline uint64_t entry_hash(const struct flow_table *t, uint32_t number)
+uint64_t entry_hash(const struct flow_table *t, uint32_t number)
 {
 	struct flow_key key;
 	if (t->full_key) {
@@ -210,16 +213,19 @@ static inline uint64_t entry_hash(const struct flow_table *t, uint32_t number)
 	return key_hash_bytes(&key, FLOW_KEY_IP6_BYTES, t->conf.secret);
 }
 
-void entry_fetch_end(const struct flow_table *t, uint32_t number)
+uint64_t entry_fetch_end(const struct flow_table *t, uint32_t number)
 {
+	const uint64_t hash = entry_hash(t, number);
 	__builtin_prefetch(&t->origin[number], 1);
 	__builtin_prefetch((const char *)(&t->origin[number] + 1) - 1, 1);
-	__builtin_prefetch(&t->bucket[flow_hash_home(t->buckets, entry_hash(t, number))], 1);
+	__builtin_prefetch(&t->bucket[flow_hash_home(t->buckets, hash)], 1);
+	return hash;
 }
 
-void table_remove(struct flow_table *t, uint32_t number)
+void table_remove(struct flow_table *t, uint32_t number, uint64_t hash)
 {
-	index_remove(t, entry_hash(t, number), number);
+	if (!index_remove(t, hash, number))
+		index_remove(t, entry_hash(t, number), number);
 	entry_put(t, number);
 	t->held--;
 }
@@ -704,7 +710,7 @@ void flow_table_flush(struct flow_table *t, int64_t clock_ns)
 					      entry_settle(t, n, clock_ns, SETTLE_PACKET))) {
 			record_send(t, n, FLOW_END_FORCED, clock_ns);
 			if (few)
-				table_remove(t, n);
+				table_remove(t, n, entry_hash(t, n));
 		}
 		/* no flow is left to inherit a place in the wheel */
 		e->state = 0;

@@ -109,12 +109,13 @@ _Static_assert(sizeof(struct bucket) == FLOW_BUCKET_BYTES, "a bucket is a cache 
 #define BUCKET_LOAD 6
 
 /* Most victims that one search keeps. */
-#define VICTIMS_MAX 40
+#define VICTIMS_MAX 48
 
 /* A flow that may be ended to make room, as it was when it was looked at. */
 struct victim {
 	uint32_t number;
 	int64_t arrival_ns;
+	uint64_t hash; /* of its key, once it is chosen */
 };
 
 struct flow_table {
@@ -135,6 +136,8 @@ struct flow_table {
 	uint32_t victims;      /* end of those found by the last search and not ended yet ... */
 	uint32_t victims_from; /* ... and where they begin */
 	struct victim victim[VICTIMS_MAX];
+	uint32_t ahead;        /* entry that the next search will come to ... */
+	uint32_t ahead_step;   /* ... so many of which each eviction fetches */
 	uint32_t held;
 	int64_t seen_ns;       /* the clock at the last packet or advance */
 	struct timer_wheel wheel;
@@ -157,11 +160,15 @@ static inline bool may_be_due(const struct entry *e, int64_t clock_ns)
 	return (int32_t)((uint32_t)flow_tick(clock_ns) - e->tick) >= 0;
 }
 
-/* Starts fetching what the end of a flow will touch, beside its entry. table.c */
-void entry_fetch_end(const struct flow_table *t, uint32_t number);
+/* Starts fetching what the end of a flow will touch, beside its entry. Its hash. table.c */
+uint64_t entry_fetch_end(const struct flow_table *t, uint32_t number);
 
-/* Takes a flow out of index and entries. Its record must have left. table.c */
-void table_remove(struct flow_table *t, uint32_t number);
+/* The hash of a flow's key. table.c */
+uint64_t entry_hash(const struct flow_table *t, uint32_t number);
+
+/* Takes a flow out of index and entries. Its record must have left. `hash`: of its key, or of a flow
+ * that had its number before. table.c */
+void table_remove(struct flow_table *t, uint32_t number, uint64_t hash);
 
 /* Sends the entry's record, if it has packets, and empties it. record.c */
 void record_send(struct flow_table *t, uint32_t number, enum flow_end reason, int64_t clock_ns);
