@@ -128,7 +128,9 @@ class Live:
     def emptied(self, workers):
         """Seconds that so many workers need for what waits in their rings: filled while they stood still."""
         size = "%dMiB" % (self.args.backlog * 400 // workers * 5 // 4 >> 20)
-        options = ("-w", str(workers), "--ring-size", size, "--flows", "131072")
+        # each on its core: two that wake on one would stay there for longer than this takes
+        options = ("-w", str(workers), "--ring-size", size, "--flows", "131072",
+                   "--cpus", ",".join(str(core) for core in reversed(self.cores[-workers:])))
         with inputs.PortRig() as rig, probe.Weir(rig.rx, "ring:p1", options, program=self.args.weir) as weir:
             weir.send_signal(signal.SIGSTOP)
             sent, _ = who.blast(rig, bench.BUILD, self.sender, "pass", "p1", "%dp" % self.args.backlog, 0)
@@ -208,19 +210,19 @@ class Live:
                 mine, bare, soft = (self.results.get((rate, k)) for k in (name, who.Bare.name, "softflowd"))
                 if not mine or not bare:
                     continue
-                if bare["metered"] == bare["sent"]:
-                    lossless.append(mine["metered"] == mine["sent"])
                 if pps == 0:
                     flat.append(share_of(mine) / share_of(bare))
                     cost += [cost_of(mine) / cost_of(soft)] if soft else []
+                elif bare["metered"] == bare["sent"]:
+                    lossless.append(mine["metered"] == mine["sent"])
             rows.append([name, "%d of %d" % (sum(lossless), len(lossless)) + mark(all(lossless)),
                          ", ".join("%.2f" % s + mark(s >= FLAT_SHARE) for s in flat),
-                         ", ".join("%.2f" % c + mark(c <= SOFTFLOWD_SHARE) for c in cost)])
+                         ", ".join("%.2f" % c + mark(c <= SOFTFLOWD_SHARE or "ring" not in name) for c in cost)])
         if not rows:
             return ""
-        return report.table(["", "rates without loss, of those where the bare loop has none",
+        return report.table(["", "fixed rates without loss, of those where the bare loop has none",
                              f"flat out: share metered, times the bare loop's (≥ {FLAT_SHARE})",
-                             f"CPU a packet, times softflowd's (≤ {SOFTFLOWD_SHARE})"], rows)
+                             f"CPU a packet flat out, times softflowd's (ring: ≤ {SOFTFLOWD_SHARE})"], rows)
 
     def finish(self, load):
         text = ("\n\n".join(filter(None, [self.limits(), *self.tables])) +

@@ -91,7 +91,7 @@ def nice_top(value):
 def plot_curve(title, series):
     """`series`: {name: [(flows, ns)]}, flows on a logarithmic axis of decades."""
     import math
-    width, height, left, right, top, bottom = 720, 400, 60, 20, 40, 50
+    width, height, left, right, top, bottom = 720, 400, 60, 45, 40, 50
     flows = sorted({x for points in series.values() for x, _ in points})
     high = nice_top(max(y for points in series.values() for _, y in points))
     low_x, high_x = math.log10(flows[0]), math.log10(flows[-1])
