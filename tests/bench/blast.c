@@ -9,8 +9,8 @@
  *   blast redirect LINK SECONDS PPS         the same, redirected out of LINK, for a peer that runs
  *                                           XDP
  *
- * PPS 0 is flat out. A flow is an address pair, and a source port from the 65,537th on; source and
- * destination add up to the same always, so the IP checksum stays right. SECONDS may be PACKETSp:
+ * PPS 0 is flat out. A flow is a source address, and a source port from the 65,537th on; it and the
+ * identification add up to the same always, so the IP checksum stays right. SECONDS may be PACKETSp:
  * so many packets, as 3000000p.
  */
 #include <arpa/inet.h>
@@ -31,7 +31,7 @@
 enum {
 	FRAME = 60,
 	SRC = 28, /* low half of the source address */
-	DST = 32, /* and of the destination's */
+	ID = 18,  /* what it lacks to 65535 */
 	SPORT = 34,
 	LOT = 64, /* frames of a sendmmsg */
 	CHUNK = 4096,
@@ -41,8 +41,8 @@ enum {
 
 static uint8_t base[FRAME] = {
 	2,    0, 0, 0,		0,  2, 2,   0,	 0,    0,  0, 1, 8, 0, /* Ethernet */
-	0x45, 0, 0, FRAME - 14, 0,  0, 0,   0,	 64,   17, 0, 0,       /* IPv4 */
-	10,   0, 0, 0,		10, 1, 255, 255, 0x20, 0,  0, 9, 0, FRAME - 34,
+	0x45, 0, 0, FRAME - 14, 255, 255, 0, 0,	 64,   17, 0, 0,       /* IPv4 */
+	10,   0, 0, 0,		10, 1, 0,   1,	 0x20, 0,  0, 9, 0, FRAME - 34,
 	0,    0, /* addresses; UDP, no checksum */
 };
 
@@ -80,8 +80,8 @@ static void set_flow(uint8_t *frame, uint64_t k)
 	frame[SPORT + 1] = (uint8_t)(k >> 16);
 	frame[SRC] = (uint8_t)(k >> 8);
 	frame[SRC + 1] = (uint8_t)k;
-	frame[DST] = (uint8_t) ~(k >> 8);
-	frame[DST + 1] = (uint8_t)~k;
+	frame[ID] = (uint8_t) ~(k >> 8);
+	frame[ID + 1] = (uint8_t)~k;
 }
 
 /* ---- AF_PACKET ----------------------------------------------------------------------------- */
@@ -168,11 +168,11 @@ static int load_program(unsigned out)
 		I(BPF_STX | BPF_MEM | BPF_B, 2, 7, SRC + 1, 0),
 		I(BPF_ALU64 | BPF_MOV | BPF_X, 5, 7, 0, 0),
 		I(BPF_ALU64 | BPF_XOR | BPF_K, 5, 0, 0, 255),
-		I(BPF_STX | BPF_MEM | BPF_B, 2, 5, DST + 1, 0),
+		I(BPF_STX | BPF_MEM | BPF_B, 2, 5, ID + 1, 0),
 		I(BPF_ALU64 | BPF_RSH | BPF_K, 7, 0, 0, 8),
 		I(BPF_STX | BPF_MEM | BPF_B, 2, 7, SRC, 0),
 		I(BPF_ALU64 | BPF_XOR | BPF_K, 7, 0, 0, 255),
-		I(BPF_STX | BPF_MEM | BPF_B, 2, 7, DST, 0),
+		I(BPF_STX | BPF_MEM | BPF_B, 2, 7, ID, 0),
 		I(BPF_ALU64 | BPF_MOV | BPF_K, 1, 0, 0, (int)out),
 		I(BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, 0),
 		I(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, XDP_PASS),

@@ -243,7 +243,7 @@ PARTS = ("rates", "queues", "lag")
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3, help="of sending in each run")
-    parser.add_argument("--backlog", type=int, default=3_000_000, help="packets that two queues are emptied of")
+    parser.add_argument("--backlog", type=int, default=8_000_000, help="packets that two queues are emptied of")
     parser.add_argument("--lag-flows", type=int, default=8_000_000, help="flows held when packets stop coming")
     parser.add_argument("--only", choices=PARTS, help="one of the parts")
     parser.add_argument("--who", default=[""], type=lambda s: s.split(","), help="those with such a text in their name")
