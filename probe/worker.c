@@ -3,7 +3,7 @@
  * needs was asked for by the one before: admit (time, sampling, decode, hash, fetch the bucket),
  * fetch the entry, update. The packet path counts; it does not log, allocate, lock or copy.
  */
-#include "worker.h"
+#include "worker_internal.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -14,65 +14,13 @@
 
 #include "decode/decode.h"
 #include "err.h"
-#include "flow/dedup.h"
-#include "flow/frag.h"
 #include "flow/key_plain.h"
-#include "flow/sampling.h"
-#include "flow/table.h"
-#include "input_view.h"
 #include "log.h"
 #include "pin.h"
 #include "own.h"
 
-#define BATCH 32
-
-/* Most packets read at once: of a shared replay so many that a worker's part of them is a batch. */
-#define READ_MAX (4 * BATCH)
-
 /* A quiet live input's clock stays this far behind the wall, for packets still on their way. */
 #define LIVE_LAG_NS (250 * NS_PER_MS)
-
-struct worker {
-	struct worker_conf conf;
-	struct flow_table *table;
-	struct flow_index index;
-	struct frag_cache *frags;
-	struct dedup *dedup;     /* NULL: copies are metered too */
-	struct sampler sampler;  /* before decode */
-	struct sampler later;    /* with dedup, behind it; the other then takes all */
-	struct capture *capture; /* the input being read */
-	struct counters counters;
-	int64_t clock_ns;        /* METERING.md §6; INT64_MIN before the first packet */
-	int64_t tick_second;     /* of the last tick sent */
-	uint64_t sweep_tick;     /* of the last sweep */
-	uint64_t number;         /* packets observed: numbers flows */
-	bool speaks;             /* counts what has no address */
-	bool shares;             /* meters only its share */
-	bool short_cut;          /* plain packets have one: the key asks for nothing special */
-	bool looks_into_udp;     /* UDP may be a wrapper */
-	bool samples;            /* the sampler has something to decide */
-	uint8_t iface_mask;      /* 0 where the interface is not in the key */
-	uint64_t key_rest;       /* what all keys of a batch have in common */
-	uint64_t batches;
-	uint64_t bytes_done;     /* of files read to the end */
-	uint64_t unsampled_input;/* left out by the input itself, as counted so far */
-	struct mono_time pace_start; /* --speed: when the first packet was handled ... */
-	int64_t pace_first_ns;       /* ... and its time */
-	int error;
-	pthread_t thread;
-	bool flushing;           /* what leaves now must not be lost */
-	bool arrived;            /* told the others how far it has come */
-	bool lost_said;          /* that records were lost */
-	bool started;
-	bool ended;              /* the worker's own until it is joined */
-	_Atomic uint64_t view[COUNTER_COUNT + 2]; /* published counters, held, bytes_read */
-	struct input_view input;                  /* published: what the ports of its input count */
-	struct packet train;     /* a wrapper's first fragment, when its flags are set */
-	uint32_t pending;        /* of batch[]: admitted and not yet updated */
-	uint32_t read_max;       /* packets to read at once */
-	struct flow_packet batch[2 * BATCH]; /* room for a batch when all but one has been admitted */
-	struct packet packet[2 * BATCH]; /* of those in batch[] that are not plain */
-};
 
 static inline bool is_asked_to_stop(const struct worker *w)
 {
@@ -91,59 +39,6 @@ static void count_fate(struct worker *w, unsigned id)
 {
 	for (int c = (int)id; c >= 0; c = counter_info((enum counter_id)c)->parent)
 		count(w, (enum counter_id)c);
-}
-
-/* What a live input says of packets that never came this far. */
-static void account_input(struct worker *w, const struct capture_stats *s)
-{
-	uint64_t unsampled = s->unsampled - w->unsampled_input;
-	w->unsampled_input = s->unsampled;
-	w->counters.v[COUNTER_OBSERVED] += unsampled;
-	w->counters.v[COUNTER_UNSAMPLED] += unsampled;
-	w->counters.v[COUNTER_DROPPED] = capture_dropped(s);
-	if (w->conf.lost_outside != NULL)
-		w->counters.v[COUNTER_DROPPED] +=
-			atomic_load_explicit(w->conf.lost_outside, memory_order_relaxed);
-}
-
-static uint64_t bytes_read(struct worker *w)
-{
-	struct capture_stats s = {.received = 0};
-	if (w->capture != NULL)
-		capture_stats(w->capture, &s);
-	if (w->conf.live && w->capture != NULL) {
-		input_view_publish(&w->input, w->capture);
-		account_input(w, &s);
-	}
-	return w->bytes_done + s.bytes_read;
-}
-
-static void publish(struct worker *w)
-{
-	uint64_t bytes = bytes_read(w);
-	if (w->counters.v[COUNTER_RECORDS_LOST] != 0 && !w->lost_said) {
-		w->lost_said = true;
-		log_warnx("worker", "the outputs are too slow, records are lost and counted");
-	}
-	for (unsigned i = 0; i < COUNTER_COUNT; i++)
-		atomic_store_explicit(&w->view[i], w->counters.v[i], memory_order_relaxed);
-	atomic_store_explicit(&w->view[COUNTER_COUNT], flow_table_held(w->table),
-			      memory_order_relaxed);
-	atomic_store_explicit(&w->view[COUNTER_COUNT + 1], bytes, memory_order_relaxed);
-}
-
-void worker_view(const struct worker *w, struct worker_view *ret_view)
-{
-	for (unsigned i = 0; i < COUNTER_COUNT; i++)
-		ret_view->counters.v[i] = atomic_load_explicit(&w->view[i], memory_order_relaxed);
-	ret_view->held = atomic_load_explicit(&w->view[COUNTER_COUNT], memory_order_relaxed);
-	ret_view->bytes_read =
-		atomic_load_explicit(&w->view[COUNTER_COUNT + 1], memory_order_relaxed);
-}
-
-void worker_part(const struct worker *w, unsigned part, struct capture_stats *ret_stats)
-{
-	input_view_read(&w->input, part, ret_stats);
 }
 
 /* ---- the way to the exporter --------------------------------------------------------------- */
@@ -216,7 +111,7 @@ static void sweep(struct worker *w, int64_t clock_ns)
 {
 	int64_t second = clock_ns / NS_PER_S;
 	if (w->conf.live)
-		publish(w); /* what is lost is to be known soon, however packets come */
+		worker_publish(w); /* what is lost is to be known soon, however packets come */
 	if (second != w->tick_second) {
 		w->tick_second = second;
 		send_tick(w, clock_ns);
@@ -528,7 +423,7 @@ static void keep_pace(struct worker *w, const struct raw_packet *raw)
 			return;
 		update_pending(w);
 		export_queue_flush(w->conf.queue);
-		publish(w);
+		worker_publish(w);
 		int64_t nap = left > 50e6 ? 50 * NS_PER_MS : (int64_t)left;
 		nanosleep(&(struct timespec){0, nap}, NULL);
 	}
@@ -556,7 +451,7 @@ static void process(struct worker *w, const struct raw_packet *raws, unsigned n)
 	if (w->clock_ns != INT64_MIN)
 		sweep_if_time(w, w->clock_ns);
 	if ((++w->batches & 255) == 0)
-		publish(w);
+		worker_publish(w);
 }
 
 /* ---- the loop ------------------------------------------------------------------------------ */
@@ -568,7 +463,7 @@ static void idle(struct worker *w)
 	if (now > w->clock_ns)
 		w->clock_ns = now;
 	sweep_if_time(w, w->clock_ns);
-	publish(w);
+	worker_publish(w);
 }
 
 /* Tells the others how far this worker has come, once. */
@@ -680,7 +575,7 @@ static void close_input(struct worker *w)
 	w->bytes_done += s.bytes_read;
 	if (w->conf.live) {
 		input_view_publish(&w->input, w->capture);
-		account_input(w, &s);
+		worker_account_input(w, &s);
 	}
 	capture_close(w->capture);
 	w->capture = NULL;
@@ -701,7 +596,7 @@ static void finish(struct worker *w)
 	item->kind = EXPORT_END;
 	export_queue_commit(w->conf.queue);
 	export_queue_flush(w->conf.queue);
-	publish(w);
+	worker_publish(w);
 	w->ended = true;
 	uint64_t one = 1;
 	if (write(w->conf.done_fd, &one, sizeof(one)) != sizeof(one))
