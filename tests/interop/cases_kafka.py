@@ -128,12 +128,14 @@ def kafka_answer_of_a_broker_in_trouble_is_no_delivery(bench):
 @case
 def kafka_producer_with_a_fatal_error_is_made_again(bench):
     """OUT_OF_ORDER_SEQUENCE_NUMBER (45) is the end of an idempotent producer, which librdkafka then refuses to use: what
-    was not acknowledged goes through a new one."""
+    was not acknowledged goes through a new one. One request in flight: of several, librdkafka itself sends those again
+    that are not the first. Two errors told before the first request may end one producer."""
     def fail(broker):
         time.sleep(0.8)
         broker.tell("fail 45 1")
-    books = through_trouble(bench, ["rate=8000", "kafka.enable.idempotence=true"], fail)
-    records.same_value(books["reconnects"], 2, "reconnects")
+    books = through_trouble(bench, ["rate=8000", "kafka.enable.idempotence=true",
+                                    "kafka.max.in.flight.requests.per.connection=1"], fail)
+    records.check(1 <= books["reconnects"] <= 2, "reconnects: %s", books)
 
 
 @case
