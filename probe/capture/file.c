@@ -151,7 +151,7 @@ static unsigned file_round(struct capture_file *file, struct raw_packet *pkts, u
 		kept = filter_keep(file->filter, pkts, got);
 	file->received += got;
 	file->filtered += got - kept;
-	bool stays = file->filter == NULL || file->src.map != NULL;
+	bool stays = file->filter == NULL || source_is_mapped(&file->src);
 	return stays && !file->reader->fleeting ? kept : file_copy(file, pkts, kept);
 }
 

@@ -37,7 +37,7 @@ static ssize_t cookie_read(void *cookie, char *buf, size_t size)
 	if (n > 0)
 		memcpy(buf, rd_take(&src->at, n), n);
 	/* Nobody points into the source here. */
-	if (src->map == NULL)
+	if (!source_is_mapped(src))
 		source_release(src);
 	return (ssize_t)n;
 }

@@ -3,8 +3,6 @@
  *
  * Mapping beats read(2) by a copy and lets packets point into the page cache. Its price is told in
  * README.md: a file that another program cuts short while it is replayed ends weir with SIGBUS.
- * Pages are asked for some megabytes ahead and given back behind, so a replay of any size stays
- * small in memory.
  *
  * A stream is read into chunks. When the reader wants more in one piece than the rest of a chunk
  * can hold, the few bytes that are left over go to the start of the next one; the old one stays
@@ -17,14 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "err.h"
-
-/* How far ahead pages of a map are asked for, and how much is given back at once. */
-#define AHEAD_SIZE ((size_t)4 << 20)
 
 /* Unpacking in bites that stay in the second-level cache until they are read. */
 #define BITE_SIZE ((size_t)128 << 10)
@@ -39,41 +33,18 @@ static bool source_map(struct source *src, const struct stat *st)
 	if (!S_ISREG(st->st_mode) || st->st_size <= 0)
 		return false;
 	off_t start = lseek(src->fd, 0, SEEK_CUR);
-	if (start < 0 || start > st->st_size)
+	if (start < 0 || start > st->st_size || file_view_open(&src->view, src->fd, st) != 0)
 		return false;
-	size_t size = (size_t)st->st_size;
-	uint8_t *map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, src->fd, 0);
-	if (map == MAP_FAILED)
-		return false;
-	struct rd at = rd_init(map, size);
+	struct rd at = rd_init(src->view.bytes, src->view.size);
 	rd_skip(&at, (size_t)start);
 	if (unpack_is_packed(at)) {
-		munmap(map, size);
+		file_view_close(&src->view);
 		return false;
 	}
-	(void)madvise(map, size, MADV_SEQUENTIAL);
-	src->map = map;
-	src->map_size = size;
 	src->at = at;
-	src->end_offset = size;
+	src->end_offset = src->view.size;
 	src->end = ERR_EOF;
 	return true;
-}
-
-/* Asks for pages ahead of the reading position and gives back those behind it. */
-static void source_advise(struct source *src, size_t position)
-{
-	size_t ahead = src->advised > position ? src->advised : position;
-	ahead -= ahead % AHEAD_SIZE;
-	size_t n = src->map_size - ahead < 2 * AHEAD_SIZE ? src->map_size - ahead : 2 * AHEAD_SIZE;
-	/* Faults them in at once, at a fraction of a fault each; Linux before 5.14 only reads. */
-	if (madvise(src->map + ahead, n, MADV_POPULATE_READ) != 0)
-		(void)madvise(src->map + ahead, n, MADV_WILLNEED);
-	src->advised = ahead + n;
-	size_t behind = position - position % AHEAD_SIZE;
-	if (behind > src->dropped)
-		(void)madvise(src->map + src->dropped, behind - src->dropped, MADV_DONTNEED);
-	src->dropped = behind;
 }
 
 /* ---- stream -------------------------------------------------------------------------------- */
@@ -124,7 +95,7 @@ static void source_read(struct source *src)
 
 bool source_fill(struct source *src, size_t n)
 {
-	if (src->map != NULL)
+	if (source_is_mapped(src))
 		return false;
 	if (n - rd_left(&src->at) > source_room(src) && src->end == 0 && !source_change_chunk(src))
 		return false;
@@ -135,7 +106,7 @@ bool source_fill(struct source *src, size_t n)
 
 bool source_skip(struct source *src, uint64_t n)
 {
-	if (n > rd_left(&src->at) && src->map == NULL && src->end == 0) {
+	if (n > rd_left(&src->at) && !source_is_mapped(src) && src->end == 0) {
 		/* What is passed here is nobody's, so one more chunk takes it all. */
 		n -= rd_left(&src->at);
 		src->at.p = src->at.end;
@@ -158,10 +129,8 @@ bool source_skip(struct source *src, uint64_t n)
 
 void source_release(struct source *src)
 {
-	if (src->map != NULL) {
-		size_t position = (size_t)(src->at.p - src->map);
-		if (position + AHEAD_SIZE > src->advised && src->advised < src->map_size)
-			source_advise(src, position);
+	if (source_is_mapped(src)) {
+		file_view_move(&src->view, (size_t)(src->at.p - src->view.bytes));
 		return;
 	}
 	chunks_recycle(&src->chunks, src->chunk);
@@ -207,8 +176,7 @@ int source_open(struct source *src, const struct capture_conf *conf, char *errbu
 
 void source_close(struct source *src)
 {
-	if (src->map != NULL)
-		munmap(src->map, src->map_size);
+	file_view_close(&src->view);
 	unpack_free(src->unpack);
 	chunks_fini(&src->chunks);
 	if (src->name != NULL && src->fd >= 0)
@@ -235,7 +203,7 @@ const char *source_complaint(const struct source *src)
 
 uint64_t source_bytes_read(const struct source *src)
 {
-	return src->map != NULL ? source_offset(src) : unpack_bytes_read(src->unpack);
+	return source_is_mapped(src) ? source_offset(src) : unpack_bytes_read(src->unpack);
 }
 
 uint64_t source_bytes_total(const struct source *src)

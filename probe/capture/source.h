@@ -15,6 +15,7 @@
 
 #include "capture.h"
 #include "chunks.h"
+#include "file_map.h"
 #include "unpack.h"
 #include "wire.h"
 
@@ -29,12 +30,9 @@ struct source {
 
 	int fd;
 	const atomic_bool *stop; /* the caller's, or NULL: gives up waiting for a pipe */
-	uint8_t *map;        /* NULL for a stream */
-	size_t map_size;
-	size_t advised;      /* map: read-ahead was asked for up to here */
-	size_t dropped;      /* map: pages before this were given back */
+	struct file_view view;   /* without bytes for a stream */
 
-	struct unpack *unpack; /* NULL for a map */
+	struct unpack *unpack; /* NULL for a mapped file */
 	struct chunks chunks;
 	struct chunk *chunk;   /* the one `at` lies in */
 };
@@ -46,6 +44,12 @@ int source_open(struct source *src, const struct capture_conf *conf, char *errbu
 
 /* Closes; fine on a source of all zeros. */
 void source_close(struct source *src);
+
+/* Is it a file in memory as a whole? Then nothing that was ever in the window goes before the end. */
+static inline bool source_is_mapped(const struct source *src)
+{
+	return src->view.bytes != NULL;
+}
 
 /* Slow part of source_need. */
 bool source_fill(struct source *src, size_t n);
