@@ -36,7 +36,8 @@ WARN     := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Wstr
             -Wno-sign-conversion $(WERROR)
 CSTD     := -std=gnu11 -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"' -Iinclude -Icommon -Iprobe -Iexporter \
             $(WITH)
-OPT_release := -O2 -g
+# two neighbouring stores are two stores: made one by shuffles they cost the packet path more
+OPT_release := -O2 -g -fno-tree-slp-vectorize
 OPT_debug   := -Og -g3 -DWEIR_DEBUG
 OPT_asan    := -O1 -g -DWEIR_DEBUG -fsanitize=address -fno-omit-frame-pointer
 OPT_ubsan   := -O1 -g -DWEIR_DEBUG -fsanitize=undefined -fno-sanitize-recover=all

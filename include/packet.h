@@ -35,9 +35,14 @@ enum packet_flag {
 /* What a packet adds to its flow, besides itself. */
 struct packet_sum {
 	uint64_t octets;      /* METERING.md §3 */
+	union {
+		struct {
+			uint16_t vlan;  /* outer 802.1Q or 802.1ad id, FLOW_VLAN_NONE without */
+			uint16_t cvlan; /* the next one in */
+		};
+		uint32_t tags; /* both as one word */
+	};
 	uint16_t tcp_flags;   /* NS and the low eight; 0 unless TCP */
-	uint16_t vlan;        /* outer 802.1Q or 802.1ad id, FLOW_VLAN_NONE without */
-	uint16_t cvlan;       /* the next one in */
 	uint8_t tos;
 	uint8_t ttl;
 };

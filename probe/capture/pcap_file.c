@@ -76,31 +76,46 @@ static void fill_packet(struct raw_packet *pkt, const uint8_t *record, bool big,
 /* From here on all packets of a file have the same. */
 #define COMMON_AT offsetof(struct raw_packet, ingress)
 
+/* Records whose headers lie before `last`; `whole`: so does every record that FILE_KEEP allows. */
 static inline __attribute__((always_inline)) unsigned
-take_records(struct capture_file *file, struct raw_packet *pkts, unsigned max, bool big,
-	     uint32_t ns_per_tick)
+take_until(struct capture_file *file, struct raw_packet *pkts, unsigned max, bool big,
+	   uint32_t ns_per_tick, bool whole)
 {
 	const struct raw_packet blank = ((const struct pcap_file *)file->state)->blank;
 	const uint8_t *at = file->src.at.p, *const end = file->src.at.end;
-	unsigned n = 0;
-	while (n < max && end - at >= RECORD_SIZE) {
-		const size_t caplen = load32(at + RECORD_CAPLEN, big);
-		if (caplen > (size_t)(end - at) - RECORD_SIZE || caplen > FILE_KEEP)
+	const uint8_t *const last = end - RECORD_SIZE - (whole ? FILE_KEEP : 0);
+	struct raw_packet *pkt = pkts, *const full = pkts + max;
+	while (pkt < full && at <= last) {
+		const uint32_t caplen = load32(at + RECORD_CAPLEN, big);
+		if (caplen > FILE_KEEP || (!whole && caplen > (size_t)(last - at)))
 			break;
 		__builtin_prefetch(at + PREFETCH_BYTES);
 		__builtin_prefetch(at + PREFETCH_BYTES + 64);
 		const uint32_t wirelen = load32(at + RECORD_WIRELEN, big);
-		struct raw_packet *pkt = &pkts[n++];
 		pkt->data = at + RECORD_SIZE;
 		pkt->time = record_time(at, big, ns_per_tick);
-		pkt->caplen = (uint32_t)caplen;
-		pkt->wirelen = wirelen > caplen ? wirelen : (uint32_t)caplen;
+		pkt->caplen = caplen;
+		pkt->wirelen = wirelen > caplen ? wirelen : caplen;
 		/* the rest at once: member by member it is a sixth of this loop */
 		memcpy((char *)pkt + COMMON_AT, (const char *)&blank + COMMON_AT,
 		       sizeof(*pkt) - COMMON_AT);
+		pkt++;
 		at += RECORD_SIZE + caplen;
 	}
 	file->src.at.p = at;
+	return (unsigned)(pkt - pkts);
+}
+
+/* Far from the window's end two comparisons a record are saved. */
+static inline __attribute__((always_inline)) unsigned
+take_records(struct capture_file *file, struct raw_packet *pkts, unsigned max, bool big,
+	     uint32_t ns_per_tick)
+{
+	unsigned n = 0;
+	if (rd_left(&file->src.at) > RECORD_SIZE + FILE_KEEP)
+		n = take_until(file, pkts, max, big, ns_per_tick, true);
+	if (n < max && rd_left(&file->src.at) >= RECORD_SIZE)
+		n += take_until(file, pkts + n, max - n, big, ns_per_tick, false);
 	return n;
 }
 

@@ -34,22 +34,29 @@ static inline bool is_plain_tag(unsigned ethertype)
 	return (ethertype == ETHERTYPE_VLAN) | (ethertype == ETHERTYPE_QINQ);
 }
 
-/* One tag or none. Not Ethernet, or too short for any header behind it, has ethertype 0. */
+/* Behind two tags there is still an IPv4 header without options. */
+#define PLAIN_MIN (ETHERNET_SIZE + 2 * VLAN_SIZE + IP4_SIZE)
+
+/* All reads come before all writes of a step: a compiler cannot tell captured bytes from the places
+ * that are written, and would read again what it has. */
+
+/* One tag or none. Not Ethernet, or shorter than PLAIN_MIN, has ethertype 0. */
 static inline struct plain_link plain_link(const struct raw_packet *raw, struct packet_sum *sum)
 {
-	const uint8_t *tag = raw->data + ETHERNET_SIZE;
-	if (raw->linktype != LINKTYPE_ETHERNET || raw->caplen < ETHERNET_SIZE + VLAN_SIZE)
+	const uint8_t *data = raw->data;
+	if (raw->linktype != LINKTYPE_ETHERNET || raw->caplen < PLAIN_MIN)
 		return (struct plain_link){.ethertype = 0};
-	const unsigned tagged = is_plain_tag(be16(raw->data + ETHERNET_TYPE));
+	const uint32_t type_and_tag = be32(data + ETHERNET_TYPE);
+	const uint32_t tagged = is_plain_tag(type_and_tag >> 16);
 	const size_t size = ETHERNET_SIZE + VLAN_SIZE * tagged;
-	/* without a tag it becomes FLOW_VLAN_NONE */
-	sum->vlan = (uint16_t)((be16(tag) & VLAN_ID_MASK) | (tagged - 1));
-	sum->cvlan = FLOW_VLAN_NONE;
-	return (struct plain_link){
-		.ip = raw->data + size,
+	const struct plain_link link = {
+		.ip = data + size,
 		.left = raw->caplen - size,
-		.ethertype = be16(raw->data + size - sizeof(uint16_t)),
+		.ethertype = be16(data + size - sizeof(uint16_t)),
 	};
+	/* without a tag both become FLOW_VLAN_NONE */
+	sum->tags = (type_and_tag & VLAN_ID_MASK) | (tagged - 1) | FLOW_VLAN_NONE << 16;
+	return link;
 }
 _Static_assert(FLOW_VLAN_NONE == UINT16_MAX, "what plain_link makes of no tag");
 
@@ -64,23 +71,30 @@ static inline void plain_inner_tag(struct plain_link *link, struct packet_sum *s
 	link->ethertype = be16(link->ip - sizeof(uint16_t));
 }
 
-/* Bytes from the IP header on that there must be, a header of `ip_size` bytes included. Not TCP nor
- * UDP: more than there can be. */
-static inline size_t plain_need(size_t ip_size, uint8_t ip_proto)
-{
-	const uint64_t plain = UINT64_C(1) << IP_PROTO_TCP | UINT64_C(1) << IP_PROTO_UDP;
-	const size_t more = TCP_FLAGS_SIZE - L4_PORTS_SIZE;
-	if (ip_proto > 63 || !(plain >> ip_proto & 1))
-		return SIZE_MAX;
-	return ip_size + L4_PORTS_SIZE + more * (ip_proto == IP_PROTO_TCP);
-}
+/* What differs between TCP and UDP, by protocol, so that it takes no branch. */
+struct plain_l4 {
+	uint32_t need;       /* bytes behind the IP header; of other protocols more than there can be */
+	uint16_t flags_at;   /* where they are ... */
+	uint16_t flags_mask; /* ... unless this is 0 */
+};
+
+#define PLAIN_L4_NOT {.need = UINT32_MAX}
+static const struct plain_l4 plain_l4[UINT8_MAX + 1] = {
+	[0 ... IP_PROTO_TCP - 1] = PLAIN_L4_NOT,
+	[IP_PROTO_TCP] = {TCP_FLAGS_SIZE, TCP_FLAGS, TCP_FLAGS_MASK},
+	[IP_PROTO_TCP + 1 ... IP_PROTO_UDP - 1] = PLAIN_L4_NOT,
+	[IP_PROTO_UDP] = {L4_PORTS_SIZE, 0, 0},
+	[IP_PROTO_UDP + 1 ... UINT8_MAX] = PLAIN_L4_NOT,
+};
+#undef PLAIN_L4_NOT
 
 /* TCP or UDP of which enough is there. */
-static inline void plain_l4(struct plain_ends *ends, struct packet_sum *sum, const uint8_t *header)
+static inline void plain_fill_l4(struct plain_ends *ends, struct packet_sum *sum,
+				 const uint8_t *header)
 {
-	const unsigned tcp = ends->ip_proto == IP_PROTO_TCP;
+	const struct plain_l4 *l4 = &plain_l4[ends->ip_proto];
 	ends->ports = be32(header);
-	sum->tcp_flags = (uint16_t)(be16(header + TCP_FLAGS * tcp) & TCP_FLAGS_MASK & -tcp);
+	sum->tcp_flags = be16(header + l4->flags_at) & l4->flags_mask;
 }
 
 /* Is there a plain IPv4 packet behind the link? Version to fragment offset are read as one word. */
@@ -88,12 +102,11 @@ static inline bool plain_is_ip4(const struct plain_link *link)
 {
 	/* version and header length, "more fragments" and fragment offset */
 	const uint64_t shape_mask = UINT64_C(0xff3f0000000000ff), shape = 0x45;
-	const uint8_t *ip = link->ip;
-	if (link->left < IP4_SIZE)
-		return false;
+	const uint8_t *ip = link->ip; /* IP4_SIZE bytes: PLAIN_MIN */
 	const size_t total = be16(ip + IP4_TOTAL);
 	const size_t size = total < link->left ? total : link->left;
-	return (le64(ip) & shape_mask) == shape && size >= plain_need(IP4_SIZE, ip[IP4_PROTO]);
+	return (le64(ip) & shape_mask) == shape &&
+	       size >= IP4_SIZE + (size_t)plain_l4[ip[IP4_PROTO]].need;
 }
 
 /* What it says, both addresses in one word. */
@@ -102,13 +115,15 @@ static inline void plain_fill_ip4(const struct plain_link *link, struct plain_en
 {
 	const uint8_t *ip = link->ip;
 	const uint64_t addresses = le64(ip + IP4_SRC);
-	sum->octets = be16(ip + IP4_TOTAL);
-	sum->tos = ip[IP4_TOS];
-	sum->ttl = ip[IP4_TTL];
+	const uint16_t octets = be16(ip + IP4_TOTAL);
+	const uint8_t tos = ip[IP4_TOS], ttl = ip[IP4_TTL];
 	ret_ends->src[0] = (uint32_t)addresses;
 	ret_ends->dst[0] = addresses >> 32;
 	ret_ends->ip_proto = ip[IP4_PROTO];
-	plain_l4(ret_ends, sum, ip + IP4_SIZE);
+	plain_fill_l4(ret_ends, sum, ip + IP4_SIZE);
+	sum->octets = octets;
+	sum->tos = tos;
+	sum->ttl = ttl;
 }
 _Static_assert(IP4_FRAG == 6 && IP4_DST == IP4_SRC + 4, "the words of plain IPv4");
 
@@ -120,22 +135,24 @@ static inline bool plain_is_ip6(const struct plain_link *link)
 		return false;
 	const size_t total = IP6_SIZE + be16(ip + IP6_PAYLOAD);
 	const size_t size = total < link->left ? total : link->left;
-	return size >= plain_need(IP6_SIZE, ip[IP6_NEXT]);
+	return size >= IP6_SIZE + (size_t)plain_l4[ip[IP6_NEXT]].need;
 }
 
 static inline void plain_fill_ip6(const struct plain_link *link, struct plain_ends *ret_ends,
 				  struct packet_sum *sum)
 {
 	const uint8_t *ip = link->ip;
-	sum->octets = IP6_SIZE + be16(ip + IP6_PAYLOAD);
-	sum->tos = (uint8_t)(be16(ip) >> 4);
-	sum->ttl = ip[IP6_HOPS];
+	const uint16_t octets = be16(ip + IP6_PAYLOAD);
+	const uint8_t tos = (uint8_t)(be16(ip) >> 4), ttl = ip[IP6_HOPS];
 	ret_ends->src[0] = le64(ip + IP6_SRC);
 	ret_ends->src[1] = le64(ip + IP6_SRC + 8);
 	ret_ends->dst[0] = le64(ip + IP6_DST);
 	ret_ends->dst[1] = le64(ip + IP6_DST + 8);
 	ret_ends->ip_proto = ip[IP6_NEXT];
-	plain_l4(ret_ends, sum, ip + IP6_SIZE);
+	plain_fill_l4(ret_ends, sum, ip + IP6_SIZE);
+	sum->octets = IP6_SIZE + octets;
+	sum->tos = tos;
+	sum->ttl = ttl;
 }
 
 static inline bool plain_is_ip(const struct plain_link *link, bool ip6)

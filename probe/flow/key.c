@@ -88,20 +88,18 @@ static void arrange(struct parts *parts, const struct packet *p, uint32_t key_fl
 {
 	const uint16_t sport = key_flags & KEY_PORTS ? p->sport : 0;
 	const uint16_t dport = key_flags & KEY_PORTS ? p->dport : 0;
-	const uint32_t ports = (uint32_t)sport << 16 | dport;
-	bool twin;
-	if (p->ip_version == 6) {
-		const uint64_t src[2] = {le64(p->src), le64(p->src + 8)};
-		const uint64_t dst[2] = {le64(p->dst), le64(p->dst + 8)};
-		parts->side = key_side6(src, dst, ports);
-		twin = key_twin6(src, dst, ports) != 0;
+	const bool ip6 = p->ip_version == 6;
+	struct plain_ends ends = {.ports = (uint32_t)sport << 16 | dport};
+	if (ip6) {
+		memcpy(ends.src, p->src, 16);
+		memcpy(ends.dst, p->dst, 16);
+		parts->side = key_side6(ends.src, ends.dst, ends.ports);
 	} else {
-		const uint64_t src = key_end4(le32(p->src), sport);
-		const uint64_t dst = key_end4(le32(p->dst), dport);
-		parts->side = src > dst;
-		twin = src == dst;
+		ends.src[0] = le32(p->src);
+		ends.dst[0] = le32(p->dst);
+		parts->side = key_end4(ends.src[0], sport) > key_end4(ends.dst[0], dport);
 	}
-	if (twin)
+	if (key_is_twin(&ends, ip6))
 		parts->meta |= KEY_META_TWIN;
 	parts->port[parts->side] = sport;
 	parts->port[parts->side ^ 1] = dport;

@@ -20,6 +20,13 @@ static inline uint64_t key_hash_bytes(const void *bytes, size_t n, const struct 
 	return XXH3_64bits_withSecret(bytes, n, secret->bytes, FLOW_SECRET_BYTES);
 }
 
+/* Both ports where word 1 has them. `port`: source | destination << 16, turned if the source is side 1. */
+static inline uint64_t key_port_word(uint32_t port, unsigned side)
+{
+	const unsigned turn = side * 16;
+	return (uint32_t)(port << turn | port >> (-turn & 31));
+}
+
 /*
  * The first 16 bytes of a key are written as two words: a hash that reads words just after they were
  * written in smaller pieces waits for the store buffer, some 5 ns a packet. `addr` and `port` are
@@ -28,9 +35,9 @@ static inline uint64_t key_hash_bytes(const void *bytes, size_t n, const struct 
 static inline void key_put(struct flow_key *key, uint64_t addr, uint32_t port, unsigned side,
 			   uint64_t rest)
 {
-	const unsigned turn = side * 16;
-	key->word[0] = addr << (2 * turn) | addr >> (-(2 * turn) & 63);
-	key->word[1] = (uint32_t)(port << turn | port >> (-turn & 31)) | rest;
+	const unsigned turn = side * 32;
+	key->word[0] = addr << turn | addr >> (-turn & 63);
+	key->word[1] = key_port_word(port, side) | rest;
 }
 
 /* What follows the ports in word 1. */
@@ -59,17 +66,19 @@ static inline unsigned key_side6(const uint64_t src[2], const uint64_t dst[2], u
 	       (same1 & same0 & (unsigned)(ports >> 16 > (ports & 0xffff)));
 }
 
-static inline unsigned key_twin6(const uint64_t src[2], const uint64_t dst[2], uint32_t ports)
+/* Are both ends of a packet one and the same? Such a packet has no sides: flow_key_make's. */
+static inline bool key_is_twin(const struct plain_ends *ends, bool ip6)
 {
-	return (unsigned)(src[0] == dst[0]) & (unsigned)(src[1] == dst[1]) &
-	       (unsigned)(ports >> 16 == (ports & 0xffff));
+	if (ends->src[0] != ends->dst[0] || ends->ports >> 16 != (ends->ports & 0xffff))
+		return false;
+	return !ip6 || ends->src[1] == ends->dst[1];
 }
 
-/* Keyed and cheap, for dividing packets among workers: who could guess it would load one of them. */
-static inline uint64_t key_fold(uint64_t a, uint64_t b, const struct flow_secret *secret)
+/* Keyed, symmetric and cheap, for dividing packets among workers: who could guess it would load one
+ * of them. A product of what only the key makes of two numbers. */
+static inline uint64_t key_fold(uint64_t a, uint64_t b, uint64_t key)
 {
-	const unsigned __int128 product = (unsigned __int128)(a ^ le64(secret->bytes)) *
-					  (b ^ le64(secret->bytes + 8));
+	const unsigned __int128 product = (unsigned __int128)(a ^ key) * (b ^ key);
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
@@ -78,30 +87,35 @@ static inline uint64_t key_fold(uint64_t a, uint64_t b, const struct flow_secret
 static inline uint64_t key_share4(const uint8_t *src, const uint8_t *dst,
 				  const struct flow_secret *secret)
 {
-	const uint64_t s = le32(src), d = le32(dst);
-	return key_fold(s + d, s ^ d, secret);
+	return key_fold(le32(src), le32(dst), le64(secret->bytes));
 }
 
 static inline uint64_t key_share6(const uint8_t *src, const uint8_t *dst,
 				  const struct flow_secret *secret)
 {
-	const uint64_t s = key_fold(le64(src), le64(src + 8), secret);
-	const uint64_t d = key_fold(le64(dst), le64(dst + 8), secret);
-	return key_fold(s + d, s ^ d, secret);
+	const uint64_t key = le64(secret->bytes), upper = le64(secret->bytes + 8);
+	const uint64_t s = key_fold(le64(src) ^ upper, le64(src + 8), key);
+	const uint64_t d = key_fold(le64(dst) ^ upper, le64(dst + 8), key);
+	return key_fold(s, d, key);
 }
 
-/* The first 16 bytes of the key, or 40 for IPv6; the rest is left as it was. `rest`: key_rest of
- * what all packets have in common. Return the hash. */
+static inline void put64(uint8_t *p, uint64_t v)
+{
+	memcpy(p, &v, sizeof(v));
+}
+
+/* The first 16 bytes of the key, or 40 for IPv6; the rest is left as it was. Not for twins. `rest`:
+ * key_rest of what all packets have in common. Return the hash. */
 static inline __attribute__((always_inline)) uint64_t
 key_plain4(const struct plain_ends *ends, uint64_t rest, const struct flow_secret *secret,
 	   struct flow_key *key, uint8_t *ret_side)
 {
 	const uint64_t src = key_end4(ends->src[0], ends->ports >> 16);
 	const uint64_t dst = key_end4(ends->dst[0], ends->ports & 0xffff);
-	const unsigned side = src > dst, twin = src == dst;
+	const unsigned side = (unsigned)((dst - src) >> 63); /* they have 48 bits */
 	struct flow_key k; /* in registers */
 	key_put(&k, ends->src[0] | ends->dst[0] << 32, ends->ports << 16 | ends->ports >> 16, side,
-		rest | key_rest(ends->ip_proto, KEY_META_TWIN * twin, 0));
+		rest | key_rest(ends->ip_proto, 0, 0));
 	key->word[0] = k.word[0];
 	key->word[1] = k.word[1];
 	*ret_side = (uint8_t)side;
@@ -112,15 +126,29 @@ static inline __attribute__((always_inline)) uint64_t
 key_plain6(const struct plain_ends *ends, uint64_t rest, const struct flow_secret *secret,
 	   struct flow_key *key, uint8_t *ret_side)
 {
-	const unsigned side = key_side6(ends->src, ends->dst, ends->ports);
-	const unsigned twin = key_twin6(ends->src, ends->dst, ends->ports);
-	key_put(key, ends->src[1] >> 32 | (ends->dst[1] >> 32 << 32),
-		ends->ports << 16 | ends->ports >> 16, side,
-		rest | key_rest(ends->ip_proto, KEY_META_IPV6 | KEY_META_TWIN * twin, 0));
-	memcpy(key->upper[side], ends->src, 12);
-	memcpy(key->upper[side ^ 1], ends->dst, 12);
+	const uint64_t *src = ends->src, *dst = ends->dst;
+	const unsigned side = key_side6(src, dst, ends->ports);
+	/* a: the address of side 0, b: of side 1, both in network order */
+	const uint64_t turn = -(uint64_t)side;
+	const uint64_t turn0 = (src[0] ^ dst[0]) & turn, turn1 = (src[1] ^ dst[1]) & turn;
+	const uint64_t a0 = src[0] ^ turn0, a1 = src[1] ^ turn1;
+	const uint64_t b0 = dst[0] ^ turn0, b1 = dst[1] ^ turn1;
+	const uint64_t rest6 = rest | key_rest(ends->ip_proto, KEY_META_IPV6, 0);
+	const uint64_t word[] = {
+		a1 >> 32 | b1 >> 32 << 32,
+		key_port_word(ends->ports << 16 | ends->ports >> 16, side) | rest6,
+		a0,
+		(uint32_t)a1 | b0 << 32,
+		b0 >> 32 | b1 << 32,
+	};
+	/* one by one from registers, as wide as they are read again: see key_put */
+	key->word[0] = word[0];
+	key->word[1] = word[1];
+	put64(&key->upper[0][0], word[2]);
+	put64(&key->upper[0][8], word[3]);
+	put64(&key->upper[1][4], word[4]);
 	*ret_side = (uint8_t)side;
-	return key_hash_bytes(key, FLOW_KEY_IP6_BYTES, secret);
+	return key_hash_bytes(word, sizeof(word), secret);
 }
 
 #endif

@@ -36,6 +36,18 @@ static inline unsigned bucket_match(const struct bucket *bucket, uint16_t tag)
 #endif
 }
 
+static inline uint32_t home_bucket(const struct flow_packet *in)
+{
+	return in->home / (FLOW_BUCKET_BYTES / 8);
+}
+
+/* The direction of a packet in a flow of this state. */
+static inline unsigned packet_dir(const struct flow_packet *in, unsigned state)
+{
+	return (in->side ^ state) & STATE_FLIPPED;
+}
+_Static_assert(STATE_FLIPPED == 1, "turns a side");
+
 /* The key of an entry as it was hashed. */
 static void entry_key(const struct flow_table *t, uint32_t number, struct flow_key *ret_key)
 {
@@ -93,18 +105,18 @@ struct match {
 static inline void table_find(const struct flow_table *t, const struct flow_packet *in,
 			      struct match *m)
 {
-	uint32_t b = in->home;
+	uint32_t b = home_bucket(in);
 	uint16_t tag = in->tag;
 	m->number = ENTRY_NONE;
 	m->siblings = 0;
 	for (unsigned probe = 0; probe < PROBE_MAX; probe++, b = bucket_next(t, b)) {
 		const struct bucket *bucket = &t->bucket[b];
 		for (unsigned match = bucket_match(bucket, tag); match != 0; match &= match - 1) {
-			uint32_t number = bucket->entry[__builtin_ctz(match)];
+			uint32_t number = bucket->entry[__builtin_ctzll(match)];
 			if (!key_equal(t, number, &in->key))
 				continue;
 			const struct entry *e = &t->entry[number];
-			unsigned dir = in->side ^ ((e->state & STATE_FLIPPED) != 0);
+			const unsigned dir = packet_dir(in, e->state);
 			bool heard = (e->state & STATE_HEARD << dir) != 0;
 			if (heard && ((e->tos[dir] ^ in->sum.tos) & t->conf.tos_mask) == 0) {
 				m->number = number;
@@ -133,8 +145,8 @@ static bool index_insert(struct flow_table *t, uint32_t home, uint16_t tag, uint
 		const unsigned empty = bucket_match(bucket, 0);
 		if (empty == 0)
 			continue;
-		bucket->tag[__builtin_ctz(empty)] = tag;
-		bucket->entry[__builtin_ctz(empty)] = number;
+		bucket->tag[__builtin_ctzll(empty)] = tag;
+		bucket->entry[__builtin_ctzll(empty)] = number;
 		for (uint32_t p = home; p != b; p = bucket_next(t, p))
 			t->bucket[p].passed++;
 		return true;
@@ -150,7 +162,7 @@ static bool index_remove(struct flow_table *t, uint64_t hash, uint32_t number)
 	for (unsigned probe = 0; probe < PROBE_MAX; probe++, b = bucket_next(t, b)) {
 		struct bucket *bucket = &t->bucket[b];
 		for (unsigned match = bucket_match(bucket, tag); match != 0; match &= match - 1) {
-			const unsigned s = (unsigned)__builtin_ctz(match);
+			const unsigned s = (unsigned)__builtin_ctzll(match);
 			if (bucket->entry[s] != number)
 				continue;
 			bucket->tag[s] = 0;
@@ -441,7 +453,7 @@ static void entry_begin(struct flow_table *t, uint32_t number, unsigned dir,
 	e->ttl_min[dir] = e->ttl_max[dir] = in->sum.ttl;
 	e->tos[dir] = in->sum.tos;
 	e->state = (uint16_t)(STATE_HELD | STATE_RECORD | (unsigned)STATE_HEARD << dir | place |
-			      (in->side != dir ? STATE_FLIPPED : 0));
+			      ((in->side ^ dir) & STATE_FLIPPED));
 	if (in->key.meta & KEY_META_IPV6)
 		memcpy(&t->upper[number], in->key.upper, sizeof(struct upper));
 	o->first_ns[dir] = in->time_ns;
@@ -457,9 +469,9 @@ static void entry_begin(struct flow_table *t, uint32_t number, unsigned dir,
 static void entry_new(struct flow_table *t, const struct flow_packet *in)
 {
 	const uint32_t number = entry_get(t, in->clock_ns);
-	while (!index_insert(t, in->home, in->tag, number))
-		evict_from_probe(t, in->home, in->clock_ns);
-	const unsigned dir = in->answers || is_answer(in) ? FLOW_REVERSE : FLOW_FORWARD;
+	while (!index_insert(t, home_bucket(in), in->tag, number))
+		evict_from_probe(t, home_bucket(in), in->clock_ns);
+	const unsigned dir = in->side & FLOW_ANSWERS || is_answer(in) ? FLOW_REVERSE : FLOW_FORWARD;
 	entry_begin(t, number, dir, in);
 	if (__builtin_expect(t->egress != NULL, 0)) {
 		t->egress[number][dir] = narrow_ifindex(in->egress);
@@ -494,7 +506,7 @@ static bool joinable(struct flow_table *t, struct match *m, const struct flow_pa
 /* No flow of the packet's 5-tuple is held, as the home bucket shows at once. */
 static inline bool is_alone(const struct flow_table *t, const struct flow_packet *in)
 {
-	const struct bucket *home = &t->bucket[in->home];
+	const struct bucket *home = &t->bucket[home_bucket(in)];
 	return home->passed == 0 && bucket_match(home, in->tag) == 0;
 }
 
@@ -531,19 +543,19 @@ static void update(struct flow_table *t, const struct flow_packet *in)
  * Nearly every packet: of the flow that the prefetch saw, which has had a packet in this direction
  * and record with the same ToS (so no second flow can be meant, see table_find), on which nothing
  * can be due, in order, no end of a TCP connection, no counter near its end. False, and nothing
- * done, when any of this is not so.
+ * done, when any of this is not so. `tick`: of the clock or later, which finds no less due.
  */
 static inline bool update_steady(struct entry *e, const struct upper *upper,
-				 const struct flow_packet *in, uint8_t tos_mask)
+				 const struct flow_packet *in, uint32_t tick, uint8_t tos_mask)
 {
 	if (!ip_key_equal(e, upper, &in->key))
 		return false;
-	const unsigned state = e->state, dir = in->side ^ (state / STATE_FLIPPED & 1);
+	const unsigned state = e->state, dir = packet_dir(in, state);
 	const unsigned steady = state & (STATE_HELD | STATE_BUSY);
 	const uint64_t octets = e->octets[dir] + in->sum.octets;
 	const uint32_t packets = e->packets[dir] + 1;
 	if (steady != STATE_HELD || ((e->tos[dir] ^ in->sum.tos) & tos_mask) != 0 ||
-	    (in->sum.tcp_flags & (TCP_FIN | TCP_RST)) != 0 || may_be_due(e, in->clock_ns) ||
+	    (in->sum.tcp_flags & (TCP_FIN | TCP_RST)) != 0 || (int32_t)(tick - e->tick) >= 0 ||
 	    in->time_ns != in->clock_ns || packets < 2 || octets > UINT32_MAX)
 		return false;
 	e->packets[dir] = packets;
@@ -563,21 +575,30 @@ static inline void prefetch_upper(const struct flow_table *t, uint32_t number)
 	__builtin_prefetch(p + sizeof(struct upper) - 1);
 }
 
+/* No entry of the home bucket has the tag: its probe may go on. */
+static __attribute__((noinline)) void prefetch_next(const struct flow_table *t,
+						    const struct flow_packet *in)
+{
+	const uint32_t home = home_bucket(in);
+	if (t->bucket[home].passed != 0)
+		__builtin_prefetch(&t->bucket[bucket_next(t, home)], 1);
+}
+
 /* Fetches what update_steady will touch; the bucket should be there by now. The first that has the
  * tag: if it is another flow's, update_steady sees it by its key. */
-static inline void prefetch_entry(const struct flow_table *t, struct flow_packet *in)
+static inline void prefetch_entry(const struct flow_table *t, struct entry *entry,
+				  struct flow_packet *in)
 {
-	const struct bucket *bucket = &t->bucket[in->home];
+	const struct bucket *bucket = (const void *)((const uint64_t *)t->bucket + in->home);
 	const unsigned match = bucket_match(bucket, in->tag);
 	if (__builtin_expect(match == 0, 0)) {
-		in->hint = 0;
-		if (bucket->passed != 0)
-			__builtin_prefetch(&t->bucket[bucket_next(t, in->home)], 1);
+		in->hint = entry;
+		prefetch_next(t, in);
 		return;
 	}
-	const uint32_t number = bucket->entry[(unsigned)__builtin_ctz(match)];
-	const struct entry *e = &t->entry[number];
-	in->hint = number;
+	const uint32_t number = bucket->entry[__builtin_ctzll(match)];
+	struct entry *e = &entry[number];
+	in->hint = e;
 	__builtin_prefetch(e, 1);
 	if (in->key.meta & KEY_META_IPV6)
 		prefetch_upper(t, number);
@@ -598,19 +619,23 @@ void flow_table_update(struct flow_table *t, struct flow_packet *in, unsigned n)
 	struct entry *const entry = t->entry;
 	const struct upper *const upper = t->upper;
 	const struct flow_packet *const end = in + n;
+	if (n == 0)
+		return;
+	const uint32_t last_tick = (uint32_t)flow_tick(end[-1].clock_ns);
 	for (struct flow_packet *at = in; at < end; at++)
-		prefetch_entry(t, at);
+		prefetch_entry(t, entry, at);
 	if (t->full_key) {
-		for (struct flow_packet *at = in; at < end; at++)
+		for (const struct flow_packet *at = in; at < end; at++)
 			update_any(t, at, at == in);
 	} else {
-		for (struct flow_packet *at = in; at < end; at++)
-			if (__builtin_expect(!update_steady(&entry[at->hint], &upper[at->hint], at,
+		for (const struct flow_packet *at = in; at < end; at++) {
+			struct entry *e = at->hint;
+			if (__builtin_expect(!update_steady(e, &upper[e - entry], at, last_tick,
 							    tos_mask), 0))
 				update_any(t, at, at == in);
+		}
 	}
-	if (n > 0)
-		t->seen_ns = end[-1].clock_ns;
+	t->seen_ns = end[-1].clock_ns;
 }
 
 struct flow_index flow_table_index(const struct flow_table *t)

@@ -65,13 +65,15 @@ struct flow_table_conf {
 	struct flow_sink sink;
 };
 
+/* With a side: a flow that the ICMP packet begins is the destination's (flow_key_turns). */
+#define FLOW_ANSWERS 2
+
 /* A packet as the table takes it. Its bytes are still the input's. */
 struct flow_packet {
 	struct flow_key key;   /* as far as its hash goes */
-	uint32_t home;         /* of the hash: flow_index_place */
+	uint32_t home;         /* flow_index_place: its home bucket, in words of 8 bytes */
 	uint16_t tag;
-	uint8_t side;
-	bool answers;          /* ICMP: a flow that it begins is the destination's (flow_key_turns) */
+	uint8_t side;          /* 0 or 1, with FLOW_ANSWERS or without */
 	int64_t time_ns;       /* its own time */
 	int64_t clock_ns;      /* its arrival: the clock, time_ns <= clock_ns */
 	struct packet_sum sum;
@@ -79,7 +81,7 @@ struct flow_packet {
 	const uint8_t *macs;   /* destination then source, or NULL */
 	uint32_t ingress;
 	uint32_t egress;       /* read with keep_egress only */
-	uint32_t hint;         /* the table's own: entry that the prefetch saw */
+	void *hint;            /* the table's own: entry that the prefetch saw */
 };
 
 /* ERR_NOMEM, ERR_INVAL. */
@@ -117,9 +119,9 @@ static inline uint16_t flow_hash_tag(uint64_t hash)
 static inline void flow_index_place(const struct flow_index *index, uint64_t hash,
 				    struct flow_packet *in)
 {
-	in->home = flow_hash_home(index->buckets, hash);
+	in->home = flow_hash_home(index->buckets, hash) * (FLOW_BUCKET_BYTES / 8);
 	in->tag = flow_hash_tag(hash);
-	__builtin_prefetch(index->bucket + (size_t)in->home * FLOW_BUCKET_BYTES, 1);
+	__builtin_prefetch(index->bucket + (size_t)in->home * 8, 1);
 }
 
 /* Counts packets in their flows, beginning those that are not held (METERING.md §5, §6), in turn.

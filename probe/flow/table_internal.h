@@ -20,9 +20,9 @@ enum {
 
 /* State bits of an entry. HEARD and FIN come per direction: bit << dir. */
 enum entry_state {
-	STATE_HELD = 1 << 0,     /* the entry is a flow */
-	STATE_RECORD = 1 << 1,   /* its record has packets */
-	STATE_FLIPPED = 1 << 2,  /* forward is side 1 */
+	STATE_FLIPPED = 1 << 0,  /* forward is side 1; the lowest bit, so that it turns a side */
+	STATE_HELD = 1 << 1,     /* the entry is a flow */
+	STATE_RECORD = 1 << 2,   /* its record has packets */
 	STATE_LATE = 1 << 3,     /* last arrival is in rare.arrival_ns, else the greater last_ns */
 	STATE_HEARD = 1 << 4,    /* and 1 << 5: the direction had a packet, its ToS is set */
 	STATE_FIN = 1 << 6,      /* and 1 << 7: the direction had a FIN */

@@ -126,7 +126,7 @@ static inline void bench_packet_late(struct bench *b, int64_t time, struct shot 
 		b->clock = time;
 	in.clock_ns = b->clock;
 	in.side = (uint8_t)flow_key_make(&in.key, &packet, 0, b->key_flags);
-	in.answers = flow_key_turns(&in.key, &packet, in.side);
+	in.side |= flow_key_turns(&in.key, &packet, in.side) ? FLOW_ANSWERS : 0;
 	flow_index_place(&index, flow_key_hash(&in.key, full, &b->secret), &in);
 	flow_table_update(b->table, &in, 1);
 }
