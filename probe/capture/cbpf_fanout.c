@@ -22,8 +22,7 @@ enum { PPP_IP = 0x0021, PPP_IPV6 = 0x0057 };
 enum {
 	M_TYPE = 0,   /* the ethertype, while X moves */
 	M_SOURCE = 1, /* 4 words in IPv6, then what they are folded to in the first */
-	M_TARGET = 5,
-	M_DIFFERENCE = 9
+	M_TARGET = 5
 };
 
 #define MIX 0x9e3779b1u
@@ -177,17 +176,18 @@ static void stir(struct cbpf *p)
 	op(p, BPF_ALU | BPF_MUL | BPF_K, MIX);
 }
 
-/* From source and target, whichever is which. The kernel takes the rest of a division. */
+/* From source and target, whichever is which: the lesser times the key, mixed with the greater. (Of
+ * their sum and difference, pairs could be made up that all come out alike.) The kernel takes the rest
+ * of a division. */
 static void return_hash(struct cbpf *p, uint32_t key)
 {
 	op(p, BPF_LD | BPF_MEM, M_SOURCE);
 	op(p, BPF_LDX | BPF_MEM, M_TARGET);
-	op(p, BPF_ALU | BPF_XOR | BPF_X, 0);
-	op(p, BPF_ST, M_DIFFERENCE);
-	op(p, BPF_LD | BPF_MEM, M_SOURCE);
-	op(p, BPF_ALU | BPF_ADD | BPF_X, 0);
+	op(p, BPF_JMP | BPF_JGT | BPF_X, 0);
+	p->insn[p->n - 1].jf = 2;
+	op(p, BPF_LD | BPF_MEM, M_TARGET);
+	op(p, BPF_LDX | BPF_MEM, M_SOURCE);
 	op(p, BPF_ALU | BPF_MUL | BPF_K, key);
-	op(p, BPF_LDX | BPF_MEM, M_DIFFERENCE);
 	op(p, BPF_ALU | BPF_XOR | BPF_X, 0);
 	stir(p);
 	stir(p);

@@ -23,7 +23,7 @@ struct plain_link {
 
 /* What tells a plain packet's flow. Addresses are le32 and le64 of their bytes. */
 struct plain_ends {
-	uint64_t src[2];    /* IPv4: in src[0] */
+	uint64_t src[2];    /* IPv4: in src[0], the rest 0 */
 	uint64_t dst[2];
 	uint32_t ports;     /* source << 16 | destination */
 	uint8_t ip_proto;
@@ -118,7 +118,9 @@ static inline void plain_fill_ip4(const struct plain_link *link, struct plain_en
 	const uint16_t octets = be16(ip + IP4_TOTAL);
 	const uint8_t tos = ip[IP4_TOS], ttl = ip[IP4_TTL];
 	ret_ends->src[0] = (uint32_t)addresses;
+	ret_ends->src[1] = 0;
 	ret_ends->dst[0] = addresses >> 32;
+	ret_ends->dst[1] = 0;
 	ret_ends->ip_proto = ip[IP4_PROTO];
 	plain_fill_l4(ret_ends, sum, ip + IP4_SIZE);
 	sum->octets = octets;

@@ -457,12 +457,14 @@ Test(fanout, ports_without_link_header_hash_as_ethernet_does)
 	cr_assert_eq(run(&p, &skb), hash_of(IP6, 0));
 }
 
-/* Pairs that differ in one end, in both by the same, in the upper bits: each a habit of networks. */
+/* Pairs that differ in one end, in both by the same, in the upper bits: each a habit of networks; and
+ * last pairs that all have the same sum and the same difference, bit by bit, as who wants to load one
+ * worker would send. */
 Test(fanout, pairs_are_spread_over_the_workers)
 {
 	static const struct {
 		uint32_t src, dst;
-	} steps[] = {{1, 0}, {0, 1}, {1, 1}, {256, 0}, {0x10000, 1}, {2, 3}};
+	} steps[] = {{1, 0}, {0, 1}, {1, 1}, {256, 0}, {0x10000, 1}, {2, 3}, {1, -1}};
 	for (size_t s = 0; s < sizeof(steps) / sizeof(steps[0]); s++)
 		for (unsigned workers = 2; workers <= 8; workers *= 2) {
 			unsigned got[8] = {0};
@@ -470,8 +472,8 @@ Test(fanout, pairs_are_spread_over_the_workers)
 				struct frame f;
 				struct wr w = frame_begin(&f);
 				wr_u16(&w, ETH_P_IP);
-				put_ip4(&w, 0x0a000001 + i * steps[s].src,
-					0xc0a80001 + i * steps[s].dst, 17, 0);
+				put_ip4(&w, 0x0a000000 + i * steps[s].src,
+					0xc0a8ffff + i * steps[s].dst, 17, 0);
 				f.n = wr_len(&w);
 				got[hash_both_ways(&f) % workers]++;
 			}

@@ -65,6 +65,29 @@ Test(sampling, flow_hash_is_the_same_for_both_directions)
 	cr_expect_eq(flow_share(&p, &secret), flow_share(&q, &secret));
 }
 
+/* Which worker's: also of pairs that all have the same sum and the same difference, bit by bit. */
+Test(sampling, shares_of_address_pairs_are_spread)
+{
+	struct flow_secret secret;
+	for (unsigned version = 4; version <= 6; version += 2) {
+		unsigned upper = 0;
+		flow_secret_from_seed(&secret, 3);
+		for (unsigned i = 0; i < 2000; i++) {
+			uint8_t a[16] = {10}, c[16] = {192};
+			const uint8_t low[2] = {(uint8_t)(i >> 8), (uint8_t)i};
+			const unsigned at = version == 4 ? 2 : 14;
+			for (unsigned k = 0; k < 2; k++) {
+				a[at + k] = low[k];
+				c[at + k] = (uint8_t)~low[k];
+			}
+			const struct packet p = {.src = a, .dst = c, .ip_version = (uint8_t)version};
+			upper += flow_share(&p, &secret) >> 63;
+		}
+		/* 1000 expected, standard deviation 22 */
+		cr_expect(upper > 880 && upper < 1120, "version %u: %u of 2000", version, upper);
+	}
+}
+
 Test(sampling, icmp_is_hashed_by_its_request)
 {
 	static const uint8_t a[4] = {10, 0, 0, 1}, c[4] = {10, 0, 0, 2};
