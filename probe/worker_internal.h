@@ -1,4 +1,5 @@
-/* The inside of a worker, shared by worker.c (the loop) and worker_books.c (what others read of it). */
+/* The inside of a worker, shared by worker.c (the loop), worker_plain.c (its short cut) and
+ * worker_books.c (what others read of it). */
 #ifndef WEIR_WORKER_INTERNAL_H
 #define WEIR_WORKER_INTERNAL_H
 
@@ -57,6 +58,17 @@ struct worker {
 	struct flow_packet batch[2 * BATCH]; /* room for a batch when all but one has been admitted */
 	struct packet packet[2 * BATCH]; /* of those in batch[] that are not plain */
 };
+
+/* Is a replay's packet of this share (flow_share) the worker's? Multiply and shift: a division would
+ * cost as much as the hash. */
+static inline bool worker_owns(const struct worker *w, uint64_t share)
+{
+	return (uint64_t)(uint32_t)(share >> 32) * w->conf.workers >> 32 == w->conf.number;
+}
+
+/* First stage of as many packets as are plain and in order, up to BATCH; `w->pending` is less than
+ * that. Returns their number; of the next nothing has been done. worker_plain.c */
+unsigned worker_admit_plain(struct worker *w, const struct raw_packet *raws, unsigned n);
 
 /* Makes the books what others read from now on. The worker's thread. worker_books.c */
 void worker_publish(struct worker *w);
