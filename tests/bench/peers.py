@@ -26,6 +26,7 @@ def first_line(command, pattern):
 
 class Peer:
     name = program = sends = ""
+    flow_bytes = 0  # of memory, where so many that a machine may lack them
 
     def __init__(self, work):
         self.work = work
@@ -119,7 +120,9 @@ class Nfpcapd(Peer):
 
 
 class Argus(Peer):
+    """No option bounds its table, whose lists grow with the flows. It has threads, but never forks."""
     name, program, sends = "argus", "argus", "argus file"
+    flow_bytes = 2000
 
     def __init__(self, work):
         super().__init__(work)
@@ -129,19 +132,21 @@ class Argus(Peer):
         return first_line([self.path, "-h"], r"Argus Version \S+")
 
     def command(self, capture, flows, port):
+        # the empty configuration keeps it from reading that of the machine
         return [self.path, "-F", "/dev/null", "-r", capture, "-w", self.out]
 
     def accounted(self, run):
+        if "ArgusError" in run.err:  # its exit status is 0 even where it could not read the capture
+            raise ValueError(run.err.strip())
         if shutil.which("racount") is None:
             return None, None
         done = subprocess.run(["racount", "-F", "/dev/null", "-r", self.out], capture_output=True,
                               text=True, timeout=60, check=True)
-        # racount: records total_pkts src dst total_bytes ..., of whole frames
-        sums = re.search(r"sum\s+\d+\s+(\d+)", done.stdout)
-        return (int(sums.group(1)) if sums else None), None
+        # records, packets, packets each way, bytes: of whole frames, so octets of IP are not told
+        return int(re.search(r"^\s*sum\s+\d+\s+(\d+)\s", done.stdout, re.M).group(1)), None
 
     def clean(self):
-        if os.path.exists(self.out):
+        if os.path.exists(self.out):  # it appends to what is there
             os.unlink(self.out)
 
 

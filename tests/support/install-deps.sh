@@ -7,7 +7,7 @@
 #   dev     what make lint and make format use
 #
 # A run that finds nothing missing changes nothing and needs no rights. Some of these packages bring
-# daemons (nfdump, pmacct): none is started by the installation, and what it enabled is disabled.
+# daemons (nfdump, pmacct, argus-server): none is started by the installation, and what it enabled is disabled.
 set -eu
 
 # THE table: group, package (a|b: any of them does, the first that Debian has is taken; =a: not installed
@@ -64,6 +64,8 @@ test  ethtool                               offloads of live ports
 test  nftables                              gateways and mirrors of live tests
 test  iptables                              queues of live tests
 test  softflowd                             a peer of the benchmarks
+test  argus-server                          another
+test  argus-client                          racount, which sums up its file
 test  mandoc                                manual page lint
 test  man-db                                manual page display
 test  groff                                 manual page formatting
