@@ -51,11 +51,16 @@ endif
 CFLAGS   += $(CSTD) $(WARN) $(OPT_$(VARIANT)) -fstack-protector-strong -pthread
 LDFLAGS  += $(filter -fsanitize% --coverage,$(OPT_$(VARIANT))) -pthread
 
+# Targets that build and then run build on all cores, unless make was told how many jobs.
+JOBS     ?= $(shell nproc)
+BUILD     = $(MAKE) --no-print-directory $(if $(findstring --jobserver,$(MAKEFLAGS)),,-j$(JOBS) -Otarget)
+
 # ---- sources ------------------------------------------------------------------------------------
 SRC      := $(filter-out $(WITHOUT),$(sort $(wildcard common/*.c probe/*.c probe/*/*.c exporter/*.c exporter/*/*.c)))
 MAIN     := probe/main.c
 OBJ      := $(patsubst %.c,$(B)/%.o,$(SRC))
 LIBOBJ   := $(filter-out $(B)/probe/main.o,$(OBJ))
+UNIT_LONG := test_session test_table test_decode test_session_spool test_session_tls test_udp
 UNIT     := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZ     := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
@@ -99,15 +104,21 @@ $(B)/unit/%: tests/unit/%.c $(B)/libweir.a $(wildcard tests/support/*.h tests/un
 	$(Q)$(CC) $(CFLAGS) -Wno-missing-prototypes -Wno-conversion $(call PKG,--cflags) -Itests/support \
 	    $(LDFLAGS) -o $@ $< $(B)/libweir.a $(call PKG,--libs) -lcriterion -lm
 
-unit-run: $(UNIT)
-	$(Q)tests/support/run-unit.sh $(UNIT)
+unit-build: $(UNIT)
+
+# The longest begin first, so that none is left over at the end.
+unit-run:
+	$(Q)$(BUILD) unit-build
+	$(Q)tests/support/run-unit.sh $(filter $(addprefix %/,$(UNIT_LONG)),$(UNIT)) \
+	    $(filter-out $(addprefix %/,$(UNIT_LONG)),$(UNIT))
 
 unit: deps-test
 	$(Q)$(MAKE) --no-print-directory unit-run
 
 # ---- sanitizers ----------------------------------------------------------------------------------
 san: deps-test
-	$(Q)$(MAKE) --no-print-directory VARIANT=san unit-run build/san/weir
+	$(Q)$(MAKE) --no-print-directory san-ahead
+	$(Q)$(MAKE) --no-print-directory VARIANT=san unit-run
 
 asan: deps-test
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan unit-run build/asan/weir
@@ -116,7 +127,7 @@ ubsan: deps-test
 	$(Q)$(MAKE) --no-print-directory VARIANT=ubsan unit-run build/ubsan/weir
 
 tsan: deps-test
-	$(Q)$(MAKE) --no-print-directory VARIANT=tsan build/tsan/weir stress-build
+	$(Q)$(MAKE) --no-print-directory tsan-ahead
 	$(Q)tests/stress/run.sh build/tsan
 
 STRESS   := $(patsubst tests/stress/%.c,$(B)/stress/%,$(sort $(wildcard tests/stress/*.c)))
@@ -143,11 +154,11 @@ fuzz-build: $(patsubst %,$(B)/fuzz/%,$(FUZZ))
 fuzz-replay-build: $(patsubst %,$(B)/replay/%,$(FUZZ))
 
 fuzz: deps-test
-	$(Q)$(MAKE) --no-print-directory VARIANT=fuzz fuzz-build
+	$(Q)$(BUILD) VARIANT=fuzz fuzz-build
 	$(Q)tests/fuzz/run.sh fuzz build/fuzz/fuzz $(FUZZ_SECONDS)
 
 fuzz-replay: deps-test
-	$(Q)$(MAKE) --no-print-directory VARIANT=san fuzz-replay-build
+	$(Q)$(MAKE) --no-print-directory fuzz-replay-ahead
 	$(Q)tests/fuzz/run.sh replay build/san/replay
 
 # ---- whole-program tests -------------------------------------------------------------------------
@@ -188,7 +199,7 @@ live-full: weir
 	$(Q)tests/live/run.py --full
 
 hostile: deps-test
-	$(Q)$(MAKE) --no-print-directory VARIANT=san build/san/weir
+	$(Q)$(MAKE) --no-print-directory hostile-ahead
 	$(Q)tests/hostile/run.py build/san/weir
 
 layers:
@@ -197,8 +208,21 @@ layers:
 # Everything. CHECKS can be cut while working: make check CHECKS="unit golden".
 CHECKS   ?= layers unit-run conf-test docs-test golden process reference interop streams live san hostile fuzz-replay tsan
 check: deps-test
-	$(Q)$(MAKE) --no-print-directory all
-	$(Q)tests/support/check.sh $(CHECKS)
+	$(Q)$(BUILD) all
+	$(Q)MAKE="$(MAKE)" tests/support/check.sh $(CHECKS)
+
+# What PART of check needs beside ./weir is PART-ahead: check.sh has it made while earlier parts wait.
+san-ahead:
+	$(Q)$(BUILD) VARIANT=san unit-build build/san/weir
+
+hostile-ahead:
+	$(Q)$(BUILD) VARIANT=san build/san/weir
+
+fuzz-replay-ahead:
+	$(Q)$(BUILD) VARIANT=san fuzz-replay-build
+
+tsan-ahead:
+	$(Q)$(BUILD) VARIANT=tsan build/tsan/weir stress-build
 
 # ---- looking after the code ----------------------------------------------------------------------
 C_FILES  := $(sort $(wildcard include/*.h common/*.[ch] probe/*.[ch] probe/*/*.[ch] exporter/*.[ch] exporter/*/*.[ch]))
@@ -241,7 +265,7 @@ bench-micro: weir $(B)/libweir.a
 
 # ---- for users -----------------------------------------------------------------------------------
 demo: deps-demo
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(BUILD) all
 	$(Q)tests/support/demo.sh
 
 install: weir
@@ -256,4 +280,5 @@ clean:
 help:
 	@sed -n 's/^# ---- \(.*[^-]\) *-*$$/\1/p; s/^\([a-z-]*\): .*/    \1/p' Makefile
 
-.PHONY: streams streams-full live-full bench bench-quick bench-micro bench-live deps-build deps-demo deps-test unit-run unit-build stress-build fuzz-build fuzz-replay-build conf-test docs-test
+.PHONY: streams streams-full live-full bench bench-quick bench-micro bench-live deps-build deps-demo deps-test unit-run unit-build stress-build fuzz-build fuzz-replay-build \
+        san-ahead hostile-ahead fuzz-replay-ahead tsan-ahead conf-test docs-test

@@ -1,15 +1,10 @@
 #!/usr/bin/env bash
-# Runs Criterion programs. A leak does not fail a Criterion test, since its child's exit code is
-# lost: sanitizer reports go to files here, and a file fails the run. But the runner, too, ends with
-# an error for what libcriterion itself forgets at times: a leak whose every frame is a library's is
+# Runs Criterion programs, one more at a time than there are cores, since some wait; each runs its
+# tests one by one. A leak does not fail a Criterion test, since its child's exit code is lost:
+# sanitizer reports go to files here, and a file fails the run. But the runner, too, ends with an
+# error for what libcriterion itself forgets at times: a leak whose every frame is a library's is
 # said and forgiven. A leak of ours has a frame of ours.
 set -u
-logs=$(mktemp -d)
-trap 'rm -rf "$logs"' EXIT
-export ASAN_OPTIONS="log_path=$logs/asan${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
-export UBSAN_OPTIONS="log_path=$logs/ubsan:print_stacktrace=1"
-failed=0
-passed=0
 
 # Is the report a leak that only the test library knows of?
 is_criterions_leak() {
@@ -17,10 +12,13 @@ is_criterions_leak() {
 		! grep -E '^ *#[0-9]+ ' "$1" | grep -Ev 'libsanitizer|libcriterion\.so|libboxfort\.so' | grep -q .
 }
 
-for t in "$@"; do
-	"$t" >"$logs/out" 2>&1
+# Runs program $1 with its files in $2; prints what is to be said and returns whether it is well.
+run_one() {
+	local t=$1 logs=$2 status bad=0 f
+	export ASAN_OPTIONS="log_path=$logs/asan${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
+	export UBSAN_OPTIONS="log_path=$logs/ubsan:print_stacktrace=1"
+	"$t" -j1 >"$logs/out" 2>&1
 	status=$?
-	bad=0
 	for f in "$logs"/asan.* "$logs"/ubsan.*; do
 		[ -e "$f" ] || continue
 		if is_criterions_leak "$f"; then
@@ -31,7 +29,6 @@ for t in "$@"; do
 			cat "$f"
 			bad=1
 		fi
-		rm -f "$f"
 	done
 	if [ "$status" -ne 0 ]; then
 		echo "FAILED $t"
@@ -39,8 +36,24 @@ for t in "$@"; do
 		bad=1
 	fi
 	sed -n 's/.*Tested: \([^ ]*\).*/\1/p' "$logs/out" | sed "s|^|  $(basename "$t"): |; s|\$| tests|"
-	failed=$((failed + bad))
-	passed=$((passed + 1 - bad))
-done
+	return "$bad"
+}
+
+# One of many at a time: what it has to say is said in one piece.
+if [ "${1-}" = --one ]; then
+	logs=$2/$(basename "$3")
+	mkdir "$logs"
+	if run_one "$3" "$logs" >"$logs/said"; then
+		: >"$logs/passed"
+	fi
+	flock "$2" cat "$logs/said"
+	exit 0
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+printf '%s\0' "$@" | xargs -0 -r -n 1 -P $(($(nproc) + 1)) "$0" --one "$work"
+passed=$(find "$work" -name passed | wc -l)
+failed=$(($# - passed))
 echo "unit: $passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
