@@ -6,6 +6,7 @@ dicts by IANA name with addresses as text and all points in time as nanoseconds 
 
 Nothing here knows how weir works inside; that is the point of it.
 """
+import functools
 import ipaddress
 import struct
 
@@ -432,6 +433,7 @@ class Stream:
         return value * {"sec": 1_000_000_000, "ms": 1_000_000}[kind]
 
 
+@functools.lru_cache(maxsize=4096)
 def _ip(raw):
     return str(ipaddress.ip_address(raw))
 

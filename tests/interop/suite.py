@@ -1,5 +1,7 @@
 """The list of cases and how they are run: a decorator to add one, a small pool of workers, one line a case."""
+import collections
 import concurrent.futures
+import contextlib
 import threading
 import time
 import traceback
@@ -7,12 +9,14 @@ import traceback
 import records
 import tools
 
-CASES = []  # (name, function of a Bench)
+Case = collections.namedtuple("Case", "name function module")  # function of a Bench
+CASES = []
+saying = contextlib.nullcontext()  # held while a case's lines are printed; a lock where processes share the output
 
 
 def case(function):
     """Adds one case, named as the function."""
-    CASES.append((function.__name__, function))
+    CASES.append(Case(function.__name__, function, function.__module__))
     return function
 
 
@@ -22,7 +26,7 @@ def each(*rows):
         for row in rows:
             row = row if isinstance(row, tuple) else (row,)
             name = "%s[%s]" % (function.__name__, ",".join(_label(member) for member in row))
-            CASES.append((name, lambda bench, f=function, r=row: f(bench, *r)))
+            CASES.append(Case(name, lambda bench, f=function, r=row: f(bench, *r), function.__module__))
         return function
     return add
 
@@ -52,24 +56,29 @@ class Memo:
         return entry[1]
 
 
-def run(bench, pattern, workers, verbose):
-    """Runs the cases whose name has the pattern in it; returns (passed, failed, skipped)."""
-    chosen = [(name, function) for name, function in CASES if pattern in name]
+def say(text):
+    with saying:
+        print(text, flush=True)
+
+
+def run(bench, pattern, workers, verbose, cases=None):
+    """Runs the cases (default: all) whose name has the pattern in it; returns (passed, failed, skipped)."""
+    chosen = [case for case in (CASES if cases is None else cases) if pattern in case.name]
     passed = failed = skipped = 0
     pool = concurrent.futures.ThreadPoolExecutor(workers)
     try:
-        for name, error, seconds in pool.map(lambda item: _run_one(bench, *item), chosen):
+        for name, error, seconds in pool.map(lambda case: _run_one(bench, case), chosen):
             if isinstance(error, tools.Skipped):
                 skipped += 1
                 if verbose:
-                    print("SKIPPED %s: %s" % (name, error), flush=True)
+                    say("SKIPPED %s: %s" % (name, error))
             elif error is None:
                 passed += 1
                 if verbose:
-                    print("ok   %s (%.1f s)" % (name, seconds), flush=True)
+                    say("ok   %s (%.1f s)" % (name, seconds))
             else:
                 failed += 1
-                print("FAIL %s\n     %s" % (name, error.replace("\n", "\n     ")), flush=True)
+                say("FAIL %s\n     %s" % (name, error.replace("\n", "\n     ")))
     finally:  # interrupted: start nothing more, and end what runs
         pool.shutdown(wait=False, cancel_futures=True)
         bench.end_children()
@@ -77,10 +86,10 @@ def run(bench, pattern, workers, verbose):
     return passed, failed, skipped
 
 
-def _run_one(bench, name, function):
+def _run_one(bench, case):
     start = time.monotonic()
     try:
-        function(bench)
+        case.function(bench)
         error = None
     except tools.Skipped as skipped:
         error = skipped
@@ -88,4 +97,4 @@ def _run_one(bench, name, function):
         error = "%s: %s" % (type(expected).__name__, expected)
     except Exception:
         error = traceback.format_exc(limit=-4)
-    return name, error, time.monotonic() - start
+    return case.name, error, time.monotonic() - start
