@@ -55,7 +55,8 @@ static inline struct plain_link plain_link(const struct raw_packet *raw, struct 
 		.ethertype = be16(data + size - sizeof(uint16_t)),
 	};
 	/* without a tag both become FLOW_VLAN_NONE */
-	sum->tags = (type_and_tag & VLAN_ID_MASK) | (tagged - 1) | FLOW_VLAN_NONE << 16;
+	sum->tags = (type_and_tag & VLAN_ID_MASK) | (tagged - 1) |
+		    (uint32_t)FLOW_VLAN_NONE << 16;
 	return link;
 }
 _Static_assert(FLOW_VLAN_NONE == UINT16_MAX, "what plain_link makes of no tag");
