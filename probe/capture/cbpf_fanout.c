@@ -155,18 +155,6 @@ static void store_words(struct cbpf *p, unsigned offset, unsigned words, unsigne
 	}
 }
 
-/* The four words of an IPv6 address to one. */
-static void fold(struct cbpf *p, unsigned at, uint32_t key)
-{
-	op(p, BPF_LD | BPF_MEM, at);
-	for (unsigned i = 1; i < 4; i++) {
-		op(p, BPF_ALU | BPF_MUL | BPF_K, key);
-		op(p, BPF_LDX | BPF_MEM, at + i);
-		op(p, BPF_ALU | BPF_XOR | BPF_X, 0);
-	}
-	op(p, BPF_ST, at);
-}
-
 /* A is mixed with its own upper half. */
 static void stir(struct cbpf *p)
 {
@@ -176,7 +164,34 @@ static void stir(struct cbpf *p)
 	op(p, BPF_ALU | BPF_MUL | BPF_K, MIX);
 }
 
-/* From source and target, whichever is which: the lesser times the key, mixed with the greater. (Of
+/* A is made what only the key knows: whatever the address, no factor of the product is known, and what
+ * differs above goes below, where the next product spreads it. */
+static void scramble(struct cbpf *p, uint32_t key)
+{
+	op(p, BPF_ALU | BPF_XOR | BPF_K, key * MIX ^ key >> 16);
+	op(p, BPF_ALU | BPF_MUL | BPF_K, key);
+	stir(p);
+}
+
+/* A takes in a word of scratch memory. */
+static void mix_in(struct cbpf *p, unsigned word)
+{
+	op(p, BPF_LDX | BPF_MEM, word);
+	op(p, BPF_ALU | BPF_XOR | BPF_X, 0);
+}
+
+/* The four words of an IPv6 address to one. */
+static void fold(struct cbpf *p, unsigned at, uint32_t key)
+{
+	op(p, BPF_LD | BPF_MEM, at);
+	for (unsigned i = 1; i < 4; i++) {
+		scramble(p, key);
+		mix_in(p, at + i);
+	}
+	op(p, BPF_ST, at);
+}
+
+/* From source and target, whichever is which: the lesser scrambled, then the greater mixed in. (Of
  * their sum and difference, pairs could be made up that all come out alike.) The kernel takes the rest
  * of a division. */
 static void return_hash(struct cbpf *p, uint32_t key)
@@ -185,11 +200,11 @@ static void return_hash(struct cbpf *p, uint32_t key)
 	op(p, BPF_LDX | BPF_MEM, M_TARGET);
 	op(p, BPF_JMP | BPF_JGT | BPF_X, 0);
 	p->insn[p->n - 1].jf = 2;
-	op(p, BPF_LD | BPF_MEM, M_TARGET);
-	op(p, BPF_LDX | BPF_MEM, M_SOURCE);
-	op(p, BPF_ALU | BPF_MUL | BPF_K, key);
-	op(p, BPF_ALU | BPF_XOR | BPF_X, 0);
-	stir(p);
+	op(p, BPF_ST, M_TARGET);
+	op(p, BPF_MISC | BPF_TXA, 0);
+	scramble(p, key);
+	mix_in(p, M_TARGET);
+	scramble(p, key);
 	stir(p);
 	op(p, BPF_ALU | BPF_RSH | BPF_K, 8);
 	op(p, BPF_RET | BPF_A, 0);

@@ -457,6 +457,28 @@ Test(fanout, ports_without_link_header_hash_as_ethernet_does)
 	cr_assert_eq(run(&p, &skb), hash_of(IP6, 0));
 }
 
+static uint32_t hash_pair(uint32_t key, uint32_t src, uint32_t dst, bool ip6)
+{
+	static struct cbpf p;
+	struct frame f;
+	struct wr w = frame_begin(&f);
+	char text[2][INET6_ADDRSTRLEN];
+	wr_u16(&w, ip6 ? ETH_P_IPV6 : ETH_P_IP);
+	if (ip6) { /* the source in each word but one: all that is folded counts */
+		snprintf(text[0], sizeof(text[0]), "%x:%x:%x:%x:%x:%x:%x:%x", src >> 16, src & 0xffff,
+			 src >> 16, src & 0xffff, src >> 16, src & 0xffff, src >> 16, src & 0xffff);
+		snprintf(text[1], sizeof(text[1]), "%x:%x:%x:%x:%x:%x:%x:%x", src >> 16, src & 0xffff,
+			 src >> 16, src & 0xffff, src >> 16, src & 0xffff, dst >> 16, dst & 0xffff);
+		put_ip6(&w, text[0], text[1], 17);
+	} else {
+		put_ip4(&w, src, dst, 17, 0);
+	}
+	f.n = wr_len(&w);
+	struct skb skb = outgoing(&f);
+	cbpf_fanout(&p, ETH_HLEN, key);
+	return run(&p, &skb);
+}
+
 /* Pairs that differ in one end, in both by the same, in the upper bits: each a habit of networks; and
  * last pairs that all have the same sum and the same difference, bit by bit, as who wants to load one
  * worker would send. */
@@ -468,18 +490,33 @@ Test(fanout, pairs_are_spread_over_the_workers)
 	for (size_t s = 0; s < sizeof(steps) / sizeof(steps[0]); s++)
 		for (unsigned workers = 2; workers <= 8; workers *= 2) {
 			unsigned got[8] = {0};
-			for (uint32_t i = 0; i < 2000; i++) {
-				struct frame f;
-				struct wr w = frame_begin(&f);
-				wr_u16(&w, ETH_P_IP);
-				put_ip4(&w, 0x0a000000 + i * steps[s].src,
-					0xc0a8ffff + i * steps[s].dst, 17, 0);
-				f.n = wr_len(&w);
-				got[hash_both_ways(&f) % workers]++;
-			}
+			for (uint32_t i = 0; i < 2000; i++)
+				got[hash_pair(0x12345678, 0x0a000000 + i * steps[s].src,
+					      0xc0a8ffff + i * steps[s].dst, false) %
+				    workers]++;
 			for (unsigned i = 0; i < workers; i++)
 				cr_assert(got[i] > 1400 / workers && got[i] < 2600 / workers,
 					  "step %zu, worker %u of %u: %u of 2000", s, i, workers, got[i]);
+		}
+}
+
+/* Who knows the program but not the key, and chooses pairs that one worker has under a key of his own:
+ * under another they are anybody's, however few bits of the addresses he sets. */
+Test(fanout, pairs_of_one_worker_are_spread_under_another_key)
+{
+	static const uint32_t sources[] = {0, 0x80000000, 0x0a000000, 0x40000000, 0x0a000001};
+	for (unsigned ip6 = 0; ip6 < 2; ip6++)
+		for (size_t s = 0; s < sizeof(sources) / sizeof(sources[0]); s++) {
+			unsigned got[4] = {0}, n = 0;
+			for (uint32_t dst = 0xc0a80000; n < 400; dst++) {
+				if (hash_pair(0x12345679, sources[s], dst, ip6) % 4 != 0)
+					continue;
+				got[hash_pair(0xdeadbeef, sources[s], dst, ip6) % 4]++;
+				n++;
+			}
+			for (unsigned i = 0; i < 4; i++)
+				cr_expect(got[i] > 50 && got[i] < 160, "source %x, worker %u: %u of 400",
+					  sources[s], i, got[i]);
 		}
 }
 
