@@ -38,6 +38,8 @@ struct capture_team {
 };
 
 /* How to open an input. Strings stay the caller's and are read only during capture_open. */
+struct file_maps;
+
 struct capture_conf {
 	const char *spec;    /* a path, "-" for standard input, or "pcap:eth1" */
 	const char *filter;  /* pcap-filter expression or NULL; compiled anew for each link type */
@@ -45,6 +47,7 @@ struct capture_conf {
 	uint8_t iface;       /* logical interface to put on each packet */
 	bool live;
 	const atomic_bool *stop; /* set: a read that waits for a pipe gives up; NULL: never */
+	struct file_maps *maps;  /* of a replay whose workers share what is mapped; NULL: not shared */
 
 	/* Live only from here on. */
 	struct capture_team *team; /* NULL: this handle is the input's only one */

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "capture.h"
+#include "capture/file_map.h"
 #include "conf.h"
 #include "counters.h"
 #include "exporter.h"
@@ -52,6 +53,7 @@ struct probe {
 	int done_fd;             /* a worker has ended */
 	bool live;
 	struct worker_stop stop;
+	struct file_maps maps;   /* of a replay's files */
 	struct mono_time stopped; /* when it was first asked to end */
 	int error;               /* the first that makes the run fail */
 };

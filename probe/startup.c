@@ -170,6 +170,7 @@ static struct worker_conf worker_conf_of(struct probe *p, unsigned number, unsig
 		.queue = exporter_queue(p->exporter, number),
 		.opened = p->opened,
 		.stop = &p->stop,
+		.maps = &p->maps,
 		.done_fd = p->done_fd,
 	};
 	if (p->live) {
@@ -186,6 +187,7 @@ static int workers_make(struct probe *p)
 {
 	unsigned n = inputs_workers(p);
 	int err = secrets_make(p);
+	file_maps_init(&p->maps);
 	if (err != 0)
 		return err;
 	p->worker = calloc(n, sizeof(*p->worker));
@@ -212,6 +214,7 @@ static void workers_free(struct probe *p)
 	for (unsigned i = 0; i < p->workers; i++)
 		worker_free(p->worker[i]);
 	free(p->worker);
+	file_maps_fini(&p->maps);
 }
 
 /* From here on packets are taken: who starts a probe and then traffic waits for these lines. */

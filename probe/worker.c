@@ -447,6 +447,7 @@ static int open_input(struct worker *w, unsigned number)
 		.spec = w->conf.specs[number],
 		.filter = w->conf.conf->filter,
 		.stop = &w->conf.stop->asked,
+		.maps = w->conf.maps,
 	};
 	char text[CAPTURE_ERRBUF_SIZE];
 	int err = capture_open(&conf, text, sizeof(text), &w->capture);

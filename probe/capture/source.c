@@ -28,12 +28,13 @@ static const char stdin_name[] = "standard input";
 /* ---- map ----------------------------------------------------------------------------------- */
 
 /* Maps the rest of a plain file; false when it has to be streamed. */
-static bool source_map(struct source *src, const struct stat *st)
+static bool source_map(struct source *src, struct file_maps *maps, const struct stat *st)
 {
 	if (!S_ISREG(st->st_mode) || st->st_size <= 0)
 		return false;
 	off_t start = lseek(src->fd, 0, SEEK_CUR);
-	if (start < 0 || start > st->st_size || file_view_open(&src->view, src->fd, st) != 0)
+	if (start < 0 || start > st->st_size ||
+	    file_view_open(&src->view, maps, src->fd, st) != 0)
 		return false;
 	struct rd at = rd_init(src->view.bytes, src->view.size);
 	rd_skip(&at, (size_t)start);
@@ -144,14 +145,14 @@ void source_release(struct source *src)
 
 /* ---- open, close, questions ---------------------------------------------------------------- */
 
-static int source_attach(struct source *src)
+static int source_attach(struct source *src, struct file_maps *maps)
 {
 	struct stat st;
 	if (fstat(src->fd, &st) != 0)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
-	if (source_map(src, &st))
+	if (source_map(src, maps != NULL ? maps : &src->own, &st))
 		return 0;
 	return source_stream(src);
 }
@@ -162,11 +163,12 @@ int source_open(struct source *src, const struct capture_conf *conf, char *errbu
 	const char *path = conf->spec;
 	bool is_stdin = strcmp(path, "-") == 0;
 	*src = (struct source){.fd = -1, .stop = conf->stop};
+	file_maps_init(&src->own);
 	src->name = strdup(is_stdin ? stdin_name : path);
 	if (src->name == NULL)
 		return ERR_NOMEM;
 	src->fd = is_stdin ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	int rc = src->fd >= 0 ? source_attach(src) : -errno;
+	int rc = src->fd >= 0 ? source_attach(src, conf->maps) : -errno;
 	if (rc < 0) {
 		snprintf(errbuf, errsize, "%s: %s", src->name, err_str(rc));
 		source_close(src);
@@ -177,6 +179,7 @@ int source_open(struct source *src, const struct capture_conf *conf, char *errbu
 void source_close(struct source *src)
 {
 	file_view_close(&src->view);
+	file_maps_fini(&src->own);
 	unpack_free(src->unpack);
 	chunks_fini(&src->chunks);
 	if (src->name != NULL && src->fd >= 0)

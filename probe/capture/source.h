@@ -31,6 +31,7 @@ struct source {
 	int fd;
 	const atomic_bool *stop; /* the caller's, or NULL: gives up waiting for a pipe */
 	struct file_view view;   /* without bytes for a stream */
+	struct file_maps own;    /* its map, where none are shared */
 
 	struct unpack *unpack; /* NULL for a mapped file */
 	struct chunks chunks;

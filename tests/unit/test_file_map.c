@@ -9,10 +9,16 @@
 
 #include "capture/file_map.h"
 
-#define SIZE ((size_t)40 << 20)
+#define MIB  ((size_t)1 << 20)
+#define SIZE (FILE_MAP_GAP + 100 * MIB)
+
+/* What a view may keep: what it asks for ahead and has not given back yet. */
+#define VIEW_MAX (24 * MIB)
 
 static char path[] = "/tmp/weir-file-map-XXXXXX";
 static int fd;
+static struct file_maps maps;
+static size_t resident_before;
 
 /* A byte a page tells which page it is. */
 static void grow(size_t from, size_t to)
@@ -24,15 +30,35 @@ static void grow(size_t from, size_t to)
 	cr_assert_eq(ftruncate(fd, (off_t)to), 0);
 }
 
+/* Bytes of files in this process's memory (proc(5), statm). */
+static size_t resident(void)
+{
+	unsigned long size, rss, shared;
+	FILE *f = fopen("/proc/self/statm", "r");
+	cr_assert(f != NULL && fscanf(f, "%lu %lu %lu", &size, &rss, &shared) == 3);
+	fclose(f);
+	return shared * (size_t)getpagesize();
+}
+
+static void expect_resident(size_t most, const char *when)
+{
+	const size_t now = resident();
+	const size_t held = now > resident_before ? now - resident_before : 0;
+	cr_assert(held <= most, "%s: %zu MiB", when, held / MIB);
+}
+
 static void setup(void)
 {
+	file_maps_init(&maps);
 	fd = mkstemp(path);
 	cr_assert_geq(fd, 0);
 	grow(0, SIZE);
+	resident_before = resident();
 }
 
 static void teardown(void)
 {
+	file_maps_fini(&maps);
 	close(fd);
 	unlink(path);
 }
@@ -43,7 +69,7 @@ static void open_view(struct file_view *view)
 {
 	struct stat st;
 	cr_assert_eq(fstat(fd, &st), 0);
-	cr_assert_eq(file_view_open(view, fd, &st), 0);
+	cr_assert_eq(file_view_open(view, &maps, fd, &st), 0);
 }
 
 static void expect_pages(const struct file_view *view, size_t from, size_t to)
@@ -52,30 +78,60 @@ static void expect_pages(const struct file_view *view, size_t from, size_t to)
 		cr_assert_eq(view->bytes[at], (uint8_t)(at / 4096), "byte %zu", at);
 }
 
-/* One far ahead, one far behind, and one that begins when all has been given back. */
-Test(file_map, views_at_different_places_see_the_file)
+/* Reads on from `from` to `to`. */
+static void read_on(struct file_view *view, size_t from, size_t to, size_t most, const char *when)
+{
+	for (size_t at = from; at < to; at += MIB) {
+		file_view_move(view, at);
+		expect_pages(view, at, at + MIB < to ? at + MIB : to);
+		expect_resident(most, when);
+	}
+}
+
+Test(file_map, one_view_stays_small)
+{
+	struct file_view view;
+	open_view(&view);
+	read_on(&view, 0, SIZE, VIEW_MAX, "alone");
+	file_view_close(&view);
+	cr_expect_null(view.bytes);
+	file_view_close(&view);
+}
+
+/* Not far from each other they share what lies between; the last one goes on alone. */
+Test(file_map, views_that_are_near_share)
+{
+	struct file_view fast, slow;
+	const size_t gap = 30 * MIB;
+	open_view(&fast);
+	open_view(&slow);
+	cr_assert_eq(fast.bytes, slow.bytes);
+	read_on(&fast, 0, gap, gap + 2 * VIEW_MAX, "ahead");
+	for (size_t at = 0; at + gap < SIZE; at += MIB) {
+		read_on(&fast, at + gap, at + gap + MIB, gap + 2 * VIEW_MAX, "fast");
+		read_on(&slow, at, at + MIB, gap + 2 * VIEW_MAX, "slow");
+	}
+	file_view_close(&fast);
+	file_view_move(&slow, SIZE - gap + 8 * MIB);
+	read_on(&slow, SIZE - gap + 8 * MIB, SIZE, VIEW_MAX, "alone at last");
+	file_view_close(&slow);
+}
+
+/* Too far apart each keeps its own; one that comes late as well. */
+Test(file_map, views_that_are_far_apart_stay_small)
 {
 	struct file_view fast, slow, late;
 	open_view(&fast);
 	open_view(&slow);
-	cr_assert_eq(fast.bytes, slow.bytes);
-	for (size_t at = 0; at < SIZE; at += 65536) {
-		file_view_move(&fast, at);
-		expect_pages(&fast, at, at + 65536);
-		file_view_move(&slow, at / 4);
-		expect_pages(&slow, at / 4, at / 4 + 65536);
-	}
-	file_view_close(&fast);
-	cr_expect_null(fast.bytes);
-	for (size_t at = SIZE / 4; at < SIZE; at += 65536)
-		file_view_move(&slow, at);
-	expect_pages(&slow, 0, SIZE);
+	read_on(&fast, 0, SIZE, FILE_MAP_GAP + 2 * VIEW_MAX, "fast");
+	read_on(&slow, 0, SIZE / 2, FILE_MAP_GAP + 2 * VIEW_MAX, "slow");
 	open_view(&late);
-	cr_expect_eq(late.bytes, slow.bytes);
+	file_view_close(&fast);
+	read_on(&slow, SIZE / 2, SIZE, FILE_MAP_GAP + 2 * VIEW_MAX, "slow at last");
 	file_view_close(&slow);
-	expect_pages(&late, 0, SIZE);
+	read_on(&late, 0, SIZE, FILE_MAP_GAP + VIEW_MAX, "late");
 	file_view_close(&late);
-	file_view_close(&late);
+	expect_resident(VIEW_MAX, "closed");
 }
 
 Test(file_map, file_that_has_grown_is_another)
@@ -95,6 +151,6 @@ Test(file_map, what_cannot_be_mapped_is_told)
 {
 	struct file_view view = {0};
 	const struct stat st = {.st_size = 4096};
-	cr_expect_lt(file_view_open(&view, -1, &st), 0);
+	cr_expect_lt(file_view_open(&view, &maps, -1, &st), 0);
 	file_view_close(&view);
 }
