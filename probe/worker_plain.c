@@ -8,48 +8,61 @@
 #include "flow/key_plain.h"
 #include "own.h"
 
-/* Is it plain, as far as its shape goes? `bare`, here and below: it is known that there are no wrappers
- * and no own exports to look for. */
+/*
+ * Who calls knows of a whole run whether there is anything to look for besides (`bare`: neither
+ * wrappers nor own exports), so that the test is not made for each packet.
+ */
+
+/* Is it plain, and has it two sides? */
 static inline __attribute__((always_inline)) bool
-is_plain(const struct worker *w, const struct plain_link *link, bool ip6, bool bare)
+is_plain(const struct worker *w, const struct plain_link *link, bool ip6, bool bare,
+	 struct plain_ends *ret_ends)
 {
 	if (!plain_is_ip(link, ip6))
 		return false;
+	plain_ends(link, ip6, ret_ends);
 	/* the addresses of a wrapper do not tell whose it is */
-	return bare || !w->looks_into_udp || link->ip[ip6 ? IP6_NEXT : IP4_PROTO] == IP_PROTO_TCP;
+	if (!bare && w->looks_into_udp && ret_ends->ip_proto != IP_PROTO_TCP)
+		return false;
+	return __builtin_expect(!key_is_twin(ret_ends, ip6), 1);
 }
 
-/* Fills `in` from a plain packet but for its times, number and link; false when it is admit_any's
- * after all. `secret`: the worker's or a copy. */
+static inline bool is_own(const struct worker *w, const struct plain_ends *ends)
+{
+	return w->conf.own != NULL &&
+	       own_is_marked(w->conf.own, ends->ip_proto, (uint16_t)(ends->ports >> 16),
+			     (uint16_t)ends->ports);
+}
+
+/* Fills `in` but for its times, number and link. `secret`: the worker's or a copy. */
+static inline __attribute__((always_inline)) void
+fill(const struct worker *w, const struct flow_secret *secret, const struct plain_link *link,
+     bool ip6, const struct plain_ends *ends, struct flow_packet *in)
+{
+	plain_sum(link, ip6, &in->sum);
+	const uint64_t hash = ip6 ? key_plain6(ends, w->key_rest, secret, &in->key, &in->side)
+				  : key_plain4(ends, w->key_rest, secret, &in->key, &in->side);
+	flow_index_place(&w->index, hash, in);
+}
+
+/* False when it is not for the short cut. */
 static inline __attribute__((always_inline)) bool
 admit_ip(const struct worker *w, const struct flow_secret *secret, const struct plain_link *link,
 	 bool ip6, bool bare, struct flow_packet *in)
 {
 	struct plain_ends ends;
-	plain_fill_ip(link, ip6, &ends, &in->sum);
-	if (__builtin_expect(key_is_twin(&ends, ip6), 0))
+	if (!is_plain(w, link, ip6, bare, &ends) || (!bare && is_own(w, &ends)))
 		return false;
-	if (!bare && w->conf.own != NULL &&
-	    own_is_marked(w->conf.own, ends.ip_proto, (uint16_t)(ends.ports >> 16),
-			  (uint16_t)ends.ports))
-		return false;
-	const uint64_t hash = ip6 ? key_plain6(&ends, w->key_rest, secret, &in->key, &in->side)
-				  : key_plain4(&ends, w->key_rest, secret, &in->key, &in->side);
-	flow_index_place(&w->index, hash, in);
+	fill(w, secret, link, ip6, &ends, in);
 	return true;
 }
 
-/* With a second tag; what is neither IP version is not plain. */
-static __attribute__((noinline)) bool admit_tagged(const struct worker *w,
-						   const struct raw_packet *raw,
-						   struct flow_packet *in)
+/* Behind a second tag; out of line, so that it takes no registers from the rest. */
+static __attribute__((noinline)) bool admit_inner(const struct worker *w, struct plain_link link,
+						  struct flow_packet *in)
 {
-	struct plain_link link = plain_link(raw, &in->sum);
-	plain_inner_tag(&link, &in->sum);
-	const bool ip6 = link.ethertype == ETHERTYPE_IP6;
-	if (!ip6 && link.ethertype != ETHERTYPE_IP4)
-		return false;
-	return is_plain(w, &link, ip6, false) && admit_ip(w, w->conf.secret, &link, ip6, false, in);
+	return plain_reach_ip(&link, &in->sum) &&
+	       admit_ip(w, w->conf.secret, &link, link.ethertype == ETHERTYPE_IP6, false, in);
 }
 
 static inline __attribute__((always_inline)) bool
@@ -60,12 +73,10 @@ admit_plain(const struct worker *w, const struct flow_secret *secret, const stru
 	in->macs = raw->data;
 	in->ingress = raw->ingress;
 	if (link.ethertype == ETHERTYPE_IP4)
-		return is_plain(w, &link, false, bare) &&
-		       admit_ip(w, secret, &link, false, bare, in);
+		return admit_ip(w, secret, &link, false, bare, in);
 	if (link.ethertype == ETHERTYPE_IP6)
-		return is_plain(w, &link, true, bare) &&
-		       admit_ip(w, secret, &link, true, bare, in);
-	return admit_tagged(w, raw, in);
+		return admit_ip(w, secret, &link, true, bare, in);
+	return admit_inner(w, link, in);
 }
 
 /* How far a run of packets that are plain and in order came. */
@@ -103,72 +114,79 @@ struct pick {
 	struct packet_sum sum; /* what the link said */
 };
 
-/* Is it plain? Then also whose. */
+/* Is it for the short cut? Then also whose it is. */
 static inline __attribute__((always_inline)) bool
-pick_ip(const struct worker *w, const struct plain_link *link, bool ip6, bool *ret_mine)
+pick_ip(const struct worker *w, const struct plain_link *link, bool ip6, bool bare, bool *ret_mine)
 {
 	const struct flow_secret *secret = w->conf.secret;
-	if (!is_plain(w, link, ip6, false))
+	struct plain_ends ends;
+	if (!is_plain(w, link, ip6, bare, &ends))
 		return false;
 	*ret_mine = worker_owns(w, ip6 ? key_share6(link->ip + IP6_SRC, link->ip + IP6_DST, secret)
-				   : key_share4(link->ip + IP4_SRC, link->ip + IP4_DST, secret));
+				       : key_share4(link->ip + IP4_SRC, link->ip + IP4_DST, secret));
 	return true;
 }
 
 static inline __attribute__((always_inline)) bool
-pick_plain(const struct worker *w, const struct raw_packet *raw, struct pick *pick, bool *ret_mine)
+pick_plain(const struct worker *w, const struct raw_packet *raw, bool bare, struct pick *pick,
+	   bool *ret_mine)
 {
 	pick->raw = raw;
 	pick->link = plain_link(raw, &pick->sum);
 	if (pick->link.ethertype == ETHERTYPE_IP4)
-		return pick_ip(w, &pick->link, false, ret_mine);
-	plain_inner_tag(&pick->link, &pick->sum);
-	if (pick->link.ethertype == ETHERTYPE_IP4)
-		return pick_ip(w, &pick->link, false, ret_mine);
-	return pick->link.ethertype == ETHERTYPE_IP6 && pick_ip(w, &pick->link, true, ret_mine);
+		return pick_ip(w, &pick->link, false, bare, ret_mine);
+	if (!plain_reach_ip(&pick->link, &pick->sum))
+		return false;
+	return pick_ip(w, &pick->link, pick->link.ethertype == ETHERTYPE_IP6, bare, ret_mine);
 }
 
-/* A replay has no own exports. */
-static inline bool admit_pick(const struct worker *w, const struct pick *pick, struct flow_packet *in)
+static inline __attribute__((always_inline)) void
+admit_pick_ip(const struct worker *w, const struct pick *pick, bool ip6, struct flow_packet *in)
+{
+	struct plain_ends ends;
+	plain_ends(&pick->link, ip6, &ends);
+	fill(w, w->conf.secret, &pick->link, ip6, &ends, in);
+}
+
+static inline void admit_pick(const struct worker *w, const struct pick *pick,
+			      struct flow_packet *in)
 {
 	const struct raw_packet *raw = pick->raw;
 	in->sum.tags = pick->sum.tags;
 	in->macs = raw->data;
 	in->ingress = raw->ingress;
 	in->time_ns = in->clock_ns = raw->time.ns;
-	return pick->link.ethertype == ETHERTYPE_IP4
-		       ? admit_ip(w, w->conf.secret, &pick->link, false, true, in)
-		       : admit_ip(w, w->conf.secret, &pick->link, true, true, in);
+	if (pick->link.ethertype == ETHERTYPE_IP4)
+		admit_pick_ip(w, pick, false, in);
+	else
+		admit_pick_ip(w, pick, true, in);
 }
 
 /*
  * This worker's part of them. At first only the addresses are looked at, and no branch depends on
- * whose a packet is, which cannot be guessed; those picked are admitted in a loop of their own.
+ * whose a packet is, which cannot be guessed; those picked are admitted in a loop of their own. A
+ * replay has no own exports.
  */
-static void run_share(const struct worker *w, const struct raw_packet *raws, unsigned n,
-		      struct flow_packet *in, struct run *run)
+static inline __attribute__((always_inline)) void
+run_share(const struct worker *w, const struct raw_packet *raws, unsigned n, bool bare,
+	  struct flow_packet *in, struct run *run)
 {
 	struct pick picks[BATCH + 1], *pick = picks;
 	int64_t clock_ns = run->clock_ns;
 	for (run->seen = 0; run->seen < n; run->seen++) {
 		const struct raw_packet *raw = &raws[run->seen];
 		bool mine;
-		if (raw->time.ns < clock_ns || !pick_plain(w, raw, pick, &mine))
+		if (raw->time.ns < clock_ns || !pick_plain(w, raw, bare, pick, &mine))
 			break;
 		clock_ns = raw->time.ns;
 		pick += mine;
 	}
 	for (const struct pick *p = picks; p < pick; p++, in++) {
-		const unsigned at = (unsigned)(p->raw - raws);
-		if (!admit_pick(w, p, in)) {
-			run->seen = at;
-			break;
-		}
-		in->number = w->number + 1 + at;
-		run->metered++;
+		admit_pick(w, p, in);
+		in->number = w->number + 1 + (uint64_t)(p->raw - raws);
 	}
-	if (run->seen > 0)
-		run->clock_ns = raws[run->seen - 1].time.ns;
+	run->metered = (unsigned)(pick - picks);
+	run->clock_ns = clock_ns;
 }
 
 unsigned worker_admit_plain(struct worker *w, const struct raw_packet *raws, unsigned n)
@@ -177,8 +195,10 @@ unsigned worker_admit_plain(struct worker *w, const struct raw_packet *raws, uns
 	struct flow_packet *in = &w->batch[w->pending];
 	if (!w->short_cut || w->samples || w->clock_ns == INT64_MIN)
 		return 0;
-	if (w->shares)
-		run_share(w, raws, n, in, &run);
+	if (w->shares && w->looks_into_udp)
+		run_share(w, raws, n, false, in, &run);
+	else if (w->shares)
+		run_share(w, raws, n, true, in, &run);
 	else if (w->looks_into_udp || w->conf.own != NULL)
 		run_all(w, raws, n, false, in, &run);
 	else

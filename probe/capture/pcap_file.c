@@ -76,7 +76,8 @@ static void fill_packet(struct raw_packet *pkt, const uint8_t *record, bool big,
 /* From here on all packets of a file have the same. */
 #define COMMON_AT offsetof(struct raw_packet, ingress)
 
-/* Records whose headers lie before `last`; `whole`: so does every record that FILE_KEEP allows. */
+/* Records that are whole. `whole`: there is room for any that FILE_KEEP allows behind the last place
+ * where one may begin, so that it need not be looked at. */
 static inline __attribute__((always_inline)) unsigned
 take_until(struct capture_file *file, struct raw_packet *pkts, unsigned max, bool big,
 	   uint32_t ns_per_tick, bool whole)

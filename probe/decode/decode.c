@@ -96,13 +96,13 @@ static bool decode_plain(uint32_t decap_flags, const struct raw_packet *raw,
 	struct packet_sum sum;
 	struct plain_ends ends;
 	struct plain_link link = plain_link(raw, &sum);
-	plain_inner_tag(&link, &sum);
-	const bool ip6 = link.ethertype == ETHERTYPE_IP6;
-	if (!ip6 && link.ethertype != ETHERTYPE_IP4)
+	if (!plain_reach_ip(&link, &sum))
 		return false;
+	const bool ip6 = link.ethertype == ETHERTYPE_IP6;
 	if (!plain_is_ip(&link, ip6))
 		return false;
-	plain_fill_ip(&link, ip6, &ends, &sum);
+	plain_ends(&link, ip6, &ends);
+	plain_sum(&link, ip6, &sum);
 	/* UDP may be a wrapper, TCP never is. */
 	if (decap_flags != 0 && ends.ip_proto != IP_PROTO_TCP)
 		return false;

@@ -61,15 +61,23 @@ static inline struct plain_link plain_link(const struct raw_packet *raw, struct 
 }
 _Static_assert(FLOW_VLAN_NONE == UINT16_MAX, "what plain_link makes of no tag");
 
-/* A second tag, where plain_link found one behind the first. */
-static inline void plain_inner_tag(struct plain_link *link, struct packet_sum *sum)
+static inline bool plain_is_at_ip(const struct plain_link *link)
 {
+	return link->ethertype == ETHERTYPE_IP4 || link->ethertype == ETHERTYPE_IP6;
+}
+
+/* Steps over a second tag where plain_link found one. Is what follows one of the two IPs? */
+static inline bool plain_reach_ip(struct plain_link *link, struct packet_sum *sum)
+{
+	if (__builtin_expect(plain_is_at_ip(link), 1))
+		return true;
 	if (!is_plain_tag(link->ethertype) || link->left < VLAN_SIZE)
-		return;
+		return false;
 	sum->cvlan = be16(link->ip) & VLAN_ID_MASK;
 	link->ip += VLAN_SIZE;
 	link->left -= VLAN_SIZE;
 	link->ethertype = be16(link->ip - sizeof(uint16_t));
+	return plain_is_at_ip(link);
 }
 
 /* What differs between TCP and UDP, by protocol, so that it takes no branch. */
@@ -89,15 +97,6 @@ static const struct plain_l4 plain_l4[UINT8_MAX + 1] = {
 };
 #undef PLAIN_L4_NOT
 
-/* TCP or UDP of which enough is there. */
-static inline void plain_fill_l4(struct plain_ends *ends, struct packet_sum *sum,
-				 const uint8_t *header)
-{
-	const struct plain_l4 *l4 = &plain_l4[ends->ip_proto];
-	ends->ports = be32(header);
-	sum->tcp_flags = be16(header + l4->flags_at) & l4->flags_mask;
-}
-
 /* Is there a plain IPv4 packet behind the link? Version to fragment offset are read as one word. */
 static inline bool plain_is_ip4(const struct plain_link *link)
 {
@@ -110,21 +109,28 @@ static inline bool plain_is_ip4(const struct plain_link *link)
 	       size >= IP4_SIZE + (size_t)plain_l4[ip[IP4_PROTO]].need;
 }
 
-/* What it says, both addresses in one word. */
-static inline void plain_fill_ip4(const struct plain_link *link, struct plain_ends *ret_ends,
-				  struct packet_sum *sum)
+/* Its ends; both addresses are read as one word. */
+static inline void plain_ends4(const struct plain_link *link, struct plain_ends *ret_ends)
 {
-	const uint8_t *ip = link->ip;
-	const uint64_t addresses = le64(ip + IP4_SRC);
-	const uint16_t octets = be16(ip + IP4_TOTAL);
-	const uint8_t tos = ip[IP4_TOS], ttl = ip[IP4_TTL];
+	const uint64_t addresses = le64(link->ip + IP4_SRC);
 	ret_ends->src[0] = (uint32_t)addresses;
 	ret_ends->src[1] = 0;
 	ret_ends->dst[0] = addresses >> 32;
 	ret_ends->dst[1] = 0;
-	ret_ends->ip_proto = ip[IP4_PROTO];
-	plain_fill_l4(ret_ends, sum, ip + IP4_SIZE);
+	ret_ends->ports = be32(link->ip + IP4_SIZE);
+	ret_ends->ip_proto = link->ip[IP4_PROTO];
+}
+
+/* And what it adds to its flow. */
+static inline void plain_sum4(const struct plain_link *link, struct packet_sum *sum)
+{
+	const uint8_t *ip = link->ip;
+	const struct plain_l4 *l4 = &plain_l4[ip[IP4_PROTO]];
+	const uint16_t flags = be16(ip + IP4_SIZE + l4->flags_at) & l4->flags_mask;
+	const uint16_t octets = be16(ip + IP4_TOTAL);
+	const uint8_t tos = ip[IP4_TOS], ttl = ip[IP4_TTL];
 	sum->octets = octets;
+	sum->tcp_flags = flags;
 	sum->tos = tos;
 	sum->ttl = ttl;
 }
@@ -141,19 +147,26 @@ static inline bool plain_is_ip6(const struct plain_link *link)
 	return size >= IP6_SIZE + (size_t)plain_l4[ip[IP6_NEXT]].need;
 }
 
-static inline void plain_fill_ip6(const struct plain_link *link, struct plain_ends *ret_ends,
-				  struct packet_sum *sum)
+static inline void plain_ends6(const struct plain_link *link, struct plain_ends *ret_ends)
 {
 	const uint8_t *ip = link->ip;
-	const uint16_t octets = be16(ip + IP6_PAYLOAD);
-	const uint8_t tos = (uint8_t)(be16(ip) >> 4), ttl = ip[IP6_HOPS];
 	ret_ends->src[0] = le64(ip + IP6_SRC);
 	ret_ends->src[1] = le64(ip + IP6_SRC + 8);
 	ret_ends->dst[0] = le64(ip + IP6_DST);
 	ret_ends->dst[1] = le64(ip + IP6_DST + 8);
+	ret_ends->ports = be32(ip + IP6_SIZE);
 	ret_ends->ip_proto = ip[IP6_NEXT];
-	plain_fill_l4(ret_ends, sum, ip + IP6_SIZE);
+}
+
+static inline void plain_sum6(const struct plain_link *link, struct packet_sum *sum)
+{
+	const uint8_t *ip = link->ip;
+	const struct plain_l4 *l4 = &plain_l4[ip[IP6_NEXT]];
+	const uint16_t flags = be16(ip + IP6_SIZE + l4->flags_at) & l4->flags_mask;
+	const uint16_t octets = be16(ip + IP6_PAYLOAD);
+	const uint8_t tos = (uint8_t)(be16(ip) >> 4), ttl = ip[IP6_HOPS];
 	sum->octets = IP6_SIZE + octets;
+	sum->tcp_flags = flags;
 	sum->tos = tos;
 	sum->ttl = ttl;
 }
@@ -163,13 +176,20 @@ static inline bool plain_is_ip(const struct plain_link *link, bool ip6)
 	return ip6 ? plain_is_ip6(link) : plain_is_ip4(link);
 }
 
-static inline void plain_fill_ip(const struct plain_link *link, bool ip6,
-				 struct plain_ends *ret_ends, struct packet_sum *sum)
+static inline void plain_ends(const struct plain_link *link, bool ip6, struct plain_ends *ret_ends)
 {
 	if (ip6)
-		plain_fill_ip6(link, ret_ends, sum);
+		plain_ends6(link, ret_ends);
 	else
-		plain_fill_ip4(link, ret_ends, sum);
+		plain_ends4(link, ret_ends);
+}
+
+static inline void plain_sum(const struct plain_link *link, bool ip6, struct packet_sum *sum)
+{
+	if (ip6)
+		plain_sum6(link, sum);
+	else
+		plain_sum4(link, sum);
 }
 
 #endif

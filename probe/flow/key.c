@@ -97,7 +97,7 @@ static void arrange(struct parts *parts, const struct packet *p, uint32_t key_fl
 	} else {
 		ends.src[0] = le32(p->src);
 		ends.dst[0] = le32(p->dst);
-		parts->side = key_end4(ends.src[0], sport) > key_end4(ends.dst[0], dport);
+		parts->side = key_side4(le32(p->src), le32(p->dst), ends.ports);
 	}
 	if (key_is_twin(&ends, ip6))
 		parts->meta |= KEY_META_TWIN;

@@ -20,7 +20,8 @@ static inline uint64_t key_hash_bytes(const void *bytes, size_t n, const struct 
 	return XXH3_64bits_withSecret(bytes, n, secret->bytes, FLOW_SECRET_BYTES);
 }
 
-/* Both ports where word 1 has them. `port`: source | destination << 16, turned if the source is side 1. */
+/* Both ports where word 1 has them. `port`: source | destination << 16, turned if the source is
+ * side 1. */
 static inline uint64_t key_port_word(uint32_t port, unsigned side)
 {
 	const unsigned turn = side * 16;
@@ -51,19 +52,25 @@ _Static_assert(offsetof(struct flow_key, port) == 8 && offsetof(struct flow_key,
 		       offsetof(struct flow_key, upper) == 16,
 	       "the words of a key");
 
-/* An end of an IPv4 packet as a number. The order of the ends is that of the sides, side 0 first:
- * any total order serves, these cost little. */
-static inline uint64_t key_end4(uint64_t addr, uint32_t port)
+/*
+ * The order of the ends is that of the sides, side 0 first: any total order serves, these cost little.
+ * Addresses decide, as numbers of this machine; ports where they are the same. Returns the side of the
+ * source.
+ */
+static inline unsigned key_side4(uint32_t src, uint32_t dst, uint32_t ports)
 {
-	return addr << 16 | port;
+	if (__builtin_expect(src == dst, 0))
+		return ports >> 16 > (ports & 0xffff);
+	return src > dst;
 }
 
-/* Is the source of an IPv6 packet side 1? */
 static inline unsigned key_side6(const uint64_t src[2], const uint64_t dst[2], uint32_t ports)
 {
-	const unsigned same0 = src[0] == dst[0], same1 = src[1] == dst[1];
-	return (unsigned)(src[1] > dst[1]) | (same1 & (unsigned)(src[0] > dst[0])) |
-	       (same1 & same0 & (unsigned)(ports >> 16 > (ports & 0xffff)));
+	const unsigned __int128 s = (unsigned __int128)src[1] << 64 | src[0];
+	const unsigned __int128 d = (unsigned __int128)dst[1] << 64 | dst[0];
+	if (__builtin_expect(s == d, 0))
+		return ports >> 16 > (ports & 0xffff);
+	return s > d;
 }
 
 /* Are both ends of a packet one and the same? Such a packet has no sides: flow_key_make's. */
@@ -87,7 +94,7 @@ static inline uint64_t key_fold(uint64_t a, uint64_t b, uint64_t key)
 static inline uint64_t key_share4(const uint8_t *src, const uint8_t *dst,
 				  const struct flow_secret *secret)
 {
-	/* over all 64 bits: of numbers that differ below alone the product's upper bits hardly differ */
+	/* over all 64 bits: if factors differ below alone the product hardly differs above */
 	const uint64_t spread = UINT64_C(0x9e3779b97f4a7c15);
 	return key_fold(le32(src) * spread, le32(dst) * spread, le64(secret->bytes));
 }
@@ -112,9 +119,7 @@ static inline __attribute__((always_inline)) uint64_t
 key_plain4(const struct plain_ends *ends, uint64_t rest, const struct flow_secret *secret,
 	   struct flow_key *key, uint8_t *ret_side)
 {
-	const uint64_t src = key_end4(ends->src[0], ends->ports >> 16);
-	const uint64_t dst = key_end4(ends->dst[0], ends->ports & 0xffff);
-	const unsigned side = (unsigned)((dst - src) >> 63); /* they have 48 bits */
+	const unsigned side = key_side4((uint32_t)ends->src[0], (uint32_t)ends->dst[0], ends->ports);
 	struct flow_key k; /* in registers */
 	key_put(&k, ends->src[0] | ends->dst[0] << 32, ends->ports << 16 | ends->ports >> 16, side,
 		rest | key_rest(ends->ip_proto, 0, 0));

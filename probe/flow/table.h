@@ -29,6 +29,7 @@
 #include "packet.h"
 
 struct flow_table;
+struct entry;
 
 /* Ticks of the wheel are 2^28 ns, 0.27 s: more often than once a tick a sweep finds nothing. */
 #define FLOW_TICK_SHIFT 28
@@ -65,7 +66,8 @@ struct flow_table_conf {
 	struct flow_sink sink;
 };
 
-/* With a side: a flow that the ICMP packet begins is the destination's (flow_key_turns). */
+/* With a side: a flow that the packet begins is its destination's (flow_key_turns). Plain packets come
+ * without; the table looks at their TCP flags itself. */
 #define FLOW_ANSWERS 2
 
 /* A packet as the table takes it. Its bytes are still the input's. */
@@ -81,7 +83,7 @@ struct flow_packet {
 	const uint8_t *macs;   /* destination then source, or NULL */
 	uint32_t ingress;
 	uint32_t egress;       /* read with keep_egress only */
-	void *hint;            /* the table's own: entry that the prefetch saw */
+	struct entry *hint;    /* the table's own: what the prefetch saw */
 };
 
 /* ERR_NOMEM, ERR_INVAL. */
