@@ -54,7 +54,6 @@ struct probe {
 	bool live;
 	struct worker_stop stop;
 	struct file_maps maps;   /* of a replay's files */
-	struct whose_board *board; /* of a replay with several workers, else NULL */
 	struct mono_time stopped; /* when it was first asked to end */
 	int error;               /* the first that makes the run fail */
 };

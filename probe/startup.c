@@ -15,7 +15,6 @@
 #include "inputs.h"
 #include "log.h"
 #include "pin.h"
-#include "whose_board.h"
 #include "netset.h"
 #include "own.h"
 #include "probe.h"
@@ -172,7 +171,6 @@ static struct worker_conf worker_conf_of(struct probe *p, unsigned number, unsig
 		.opened = p->opened,
 		.stop = &p->stop,
 		.maps = &p->maps,
-		.board = p->board,
 		.done_fd = p->done_fd,
 	};
 	if (p->live) {
@@ -190,8 +188,6 @@ static int workers_make(struct probe *p)
 	unsigned n = inputs_workers(p);
 	int err = secrets_make(p);
 	file_maps_init(&p->maps);
-	if (err == 0 && !p->live && n > 1)
-		err = whose_board_new(&p->board);
 	if (err != 0)
 		return err;
 	p->worker = calloc(n, sizeof(*p->worker));
@@ -219,7 +215,6 @@ static void workers_free(struct probe *p)
 		worker_free(p->worker[i]);
 	free(p->worker);
 	file_maps_fini(&p->maps);
-	whose_board_free(p->board);
 }
 
 /* From here on packets are taken: who starts a probe and then traffic waits for these lines. */

@@ -331,12 +331,11 @@ static void process(struct worker *w, const struct raw_packet *raws, unsigned n)
 	const bool paced = w->conf.conf->speed > 0 && !w->conf.live;
 	w->samples = sampler_decides(&w->sampler);
 	w->key_rest = key_rest(0, 0, w->iface_mask & raws[0].iface); /* an input has one */
-	worker_find_whose(w, raws, n);
 	for (unsigned i = 0; i < n;) {
 		if (paced)
 			keep_pace(w, &raws[i]);
 		const unsigned most = n - i < BATCH ? n - i : BATCH;
-		unsigned run = worker_admit_plain(w, &raws[i], &w->whose[i], paced ? 1 : most);
+		unsigned run = worker_admit_plain(w, &raws[i], paced ? 1 : most);
 		if (run == 0)
 			admit(w, &raws[i++]);
 		i += run;

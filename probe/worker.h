@@ -1,7 +1,7 @@
 /*
  * A capture worker: one thread that takes batches from its inputs, decodes them, and meters them in
  * its own flow table. It shares nothing with other workers but the stop flag and, in a replay, the
- * maps of the files and a board on which they tell each other whose packets are; ended records go down its own export queue.
+ * maps of the files; ended records go down its own export queue.
  *
  * In a replay with several workers each reads all files and meters its share of the address pairs,
  * so that clock and sampling are everyone's; worker 0 speaks for what has no address.
@@ -20,7 +20,6 @@
 #include "flow/key.h"
 
 struct own;
-struct whose_board;
 struct worker;
 
 /*
@@ -52,7 +51,6 @@ struct worker_conf {
 	struct export_queue *queue;
 	struct worker_stop *stop;     /* of all workers; the caller's */
 	struct file_maps *maps;       /* the same, of the files they read */
-	struct whose_board *board;    /* the same, of a replay with several workers */
 	const atomic_ullong *lost_outside; /* packets lost where no handle can count it, added to our
 	                               * drops; or NULL. The caller's */
 	int done_fd;                  /* eventfd written once when the worker has ended */

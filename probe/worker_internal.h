@@ -10,15 +10,12 @@
 #include "flow/sampling.h"
 #include "flow/table.h"
 #include "input_view.h"
-#include "whose_board.h"
 #include "worker.h"
 
 #define BATCH 32
 
 /* Most packets read at once: of a shared replay so many that a worker's part of them is a batch. */
 #define READ_MAX (4 * BATCH)
-_Static_assert(READ_MAX == WHOSE_MAX, "a batch's packets fit in a slot");
-_Static_assert(CAPTURE_TEAM_MAX < WHOSE_ANYBODYS, "a worker's number is told in a byte");
 
 struct worker {
 	struct worker_conf conf;
@@ -58,31 +55,20 @@ struct worker {
 	struct packet train;     /* a wrapper's first fragment, when its flags are set */
 	uint32_t pending;        /* of batch[]: admitted and not yet updated */
 	uint32_t read_max;       /* packets to read at once */
-	uint8_t whose[READ_MAX]; /* in a replay that is shared: whose those of the batch are */
 	struct flow_packet batch[2 * BATCH]; /* room for a batch when all but one has been admitted */
 	struct packet packet[2 * BATCH]; /* of those in batch[] that are not plain */
 };
 
 /* Is a replay's packet of this share (flow_share) the worker's? Multiply and shift: a division would
  * cost as much as the hash. */
-static inline unsigned worker_of_share(const struct worker *w, uint64_t share)
-{
-	return (unsigned)((uint64_t)(uint32_t)(share >> 32) * w->conf.workers >> 32);
-}
-
 static inline bool worker_owns(const struct worker *w, uint64_t share)
 {
-	return worker_of_share(w, share) == w->conf.number;
+	return (uint64_t)(uint32_t)(share >> 32) * w->conf.workers >> 32 == w->conf.number;
 }
 
-/* Sees in a replay that workers share whose the plain ones of a batch of packets are: `w->whose`.
- * worker_plain.c */
-void worker_find_whose(struct worker *w, const struct raw_packet *raws, unsigned n);
-
 /* First stage of as many packets as are plain and in order, up to BATCH; `w->pending` is less than
- * that. `whose`: the part of `w->whose` that is theirs. Returns their number; of the next nothing has been done. worker_plain.c */
-unsigned worker_admit_plain(struct worker *w, const struct raw_packet *raws, const uint8_t *whose,
-			    unsigned n);
+ * that. Returns their number; of the next nothing has been done. worker_plain.c */
+unsigned worker_admit_plain(struct worker *w, const struct raw_packet *raws, unsigned n);
 
 /* Makes the books what others read from now on. The worker's thread. worker_books.c */
 void worker_publish(struct worker *w);

@@ -107,117 +107,98 @@ run_all(const struct worker *w, const struct raw_packet *raws, unsigned n, bool 
 	run->clock_ns = clock_ns;
 }
 
-/* ---- a replay that workers share --------------------------------------------------------------- */
+/* A plain packet of this worker's. */
+struct pick {
+	struct plain_link link;
+	const struct raw_packet *raw;
+	struct packet_sum sum; /* what the link said */
+};
 
-/* Which worker's? */
-static inline __attribute__((always_inline)) uint8_t
-whose_ip(const struct worker *w, const struct plain_link *link, bool ip6, bool bare)
+/* Is it for the short cut? Then also whose it is. */
+static inline __attribute__((always_inline)) bool
+pick_ip(const struct worker *w, const struct plain_link *link, bool ip6, bool bare, bool *ret_mine)
 {
 	const struct flow_secret *secret = w->conf.secret;
 	struct plain_ends ends;
 	if (!is_plain(w, link, ip6, bare, &ends))
-		return WHOSE_ANYBODYS;
-	const uint64_t share = ip6 ? key_share6(link->ip + IP6_SRC, link->ip + IP6_DST, secret)
-				   : key_share4(link->ip + IP4_SRC, link->ip + IP4_DST, secret);
-	return (uint8_t)worker_of_share(w, share);
+		return false;
+	*ret_mine = worker_owns(w, ip6 ? key_share6(link->ip + IP6_SRC, link->ip + IP6_DST, secret)
+				       : key_share4(link->ip + IP4_SRC, link->ip + IP4_DST, secret));
+	return true;
 }
 
-static inline __attribute__((always_inline)) uint8_t
-whose_packet(const struct worker *w, const struct raw_packet *raw, bool bare)
+static inline __attribute__((always_inline)) bool
+pick_plain(const struct worker *w, const struct raw_packet *raw, bool bare, struct pick *pick,
+	   bool *ret_mine)
 {
-	struct packet_sum sum;
-	struct plain_link link = plain_link(raw, &sum);
-	if (link.ethertype == ETHERTYPE_IP4)
-		return whose_ip(w, &link, false, bare);
-	if (!plain_reach_ip(&link, &sum))
-		return WHOSE_ANYBODYS;
-	return whose_ip(w, &link, link.ethertype == ETHERTYPE_IP6, bare);
-}
-
-/* A packet that is earlier than one before it is each worker's to look at. */
-static inline __attribute__((always_inline)) void
-whose_packets(const struct worker *w, const struct raw_packet *raws, unsigned n, bool bare,
-	      uint8_t *ret_whose)
-{
-	int64_t latest_ns = raws[0].time.ns;
-	for (unsigned i = 0; i < n; i++) {
-		const int64_t time_ns = raws[i].time.ns;
-		const uint8_t whose = whose_packet(w, &raws[i], bare);
-		ret_whose[i] = time_ns < latest_ns ? WHOSE_ANYBODYS : whose;
-		latest_ns = time_ns < latest_ns ? latest_ns : time_ns;
-	}
-}
-
-void worker_find_whose(struct worker *w, const struct raw_packet *raws, unsigned n)
-{
-	if (!w->shares || !w->short_cut || whose_board_get(w->conf.board, w->number, n, w->whose))
-		return;
-	if (w->looks_into_udp)
-		whose_packets(w, raws, n, false, w->whose);
-	else
-		whose_packets(w, raws, n, true, w->whose);
-	whose_board_put(w->conf.board, w->number, n, w->whose);
+	pick->raw = raw;
+	pick->link = plain_link(raw, &pick->sum);
+	if (pick->link.ethertype == ETHERTYPE_IP4)
+		return pick_ip(w, &pick->link, false, bare, ret_mine);
+	if (!plain_reach_ip(&pick->link, &pick->sum))
+		return false;
+	return pick_ip(w, &pick->link, pick->link.ethertype == ETHERTYPE_IP6, bare, ret_mine);
 }
 
 static inline __attribute__((always_inline)) void
-admit_mine_ip(const struct worker *w, const struct plain_link *link, bool ip6, struct flow_packet *in)
+admit_pick_ip(const struct worker *w, const struct pick *pick, bool ip6, struct flow_packet *in)
 {
 	struct plain_ends ends;
-	plain_ends(link, ip6, &ends);
-	fill(w, w->conf.secret, link, ip6, &ends, in);
+	plain_ends(&pick->link, ip6, &ends);
+	fill(w, w->conf.secret, &pick->link, ip6, &ends, in);
 }
 
-/* A packet known to be plain and this worker's. */
-static inline void admit_mine(const struct worker *w, const struct raw_packet *raw,
+static inline void admit_pick(const struct worker *w, const struct pick *pick,
 			      struct flow_packet *in)
 {
-	struct plain_link link = plain_link(raw, &in->sum);
+	const struct raw_packet *raw = pick->raw;
+	in->sum.tags = pick->sum.tags;
 	in->macs = raw->data;
 	in->ingress = raw->ingress;
 	in->time_ns = in->clock_ns = raw->time.ns;
-	plain_reach_ip(&link, &in->sum);
-	if (link.ethertype == ETHERTYPE_IP4)
-		admit_mine_ip(w, &link, false, in);
+	if (pick->link.ethertype == ETHERTYPE_IP4)
+		admit_pick_ip(w, pick, false, in);
 	else
-		admit_mine_ip(w, &link, true, in);
+		admit_pick_ip(w, pick, true, in);
 }
 
 /*
- * This worker's part of them. They are picked without a branch on whose a packet is, which cannot be
- * guessed, and admitted in a loop of their own. A replay has no own exports.
+ * This worker's part of them. At first only the addresses are looked at, and no branch depends on
+ * whose a packet is, which cannot be guessed; those picked are admitted in a loop of their own. A
+ * replay has no own exports.
  */
-static void run_share(const struct worker *w, const struct raw_packet *raws, const uint8_t *whose,
-		      unsigned n, struct flow_packet *in, struct run *run)
+static inline __attribute__((always_inline)) void
+run_share(const struct worker *w, const struct raw_packet *raws, unsigned n, bool bare,
+	  struct flow_packet *in, struct run *run)
 {
-	uint8_t mine[BATCH + 1];
-	unsigned seen = 0, picked = 0;
-	if (raws[0].time.ns < run->clock_ns)
-		return;
-	for (; seen < n && whose[seen] != WHOSE_ANYBODYS; seen++) {
-		mine[picked] = (uint8_t)seen;
-		picked += whose[seen] == w->conf.number;
+	struct pick picks[BATCH + 1], *pick = picks;
+	int64_t clock_ns = run->clock_ns;
+	for (run->seen = 0; run->seen < n; run->seen++) {
+		const struct raw_packet *raw = &raws[run->seen];
+		bool mine;
+		if (raw->time.ns < clock_ns || !pick_plain(w, raw, bare, pick, &mine))
+			break;
+		clock_ns = raw->time.ns;
+		pick += mine;
 	}
-	for (unsigned k = 0; k < picked; k++) {
-		admit_mine(w, &raws[mine[k]], &in[k]);
-		in[k].number = w->number + 1 + mine[k];
+	for (const struct pick *p = picks; p < pick; p++, in++) {
+		admit_pick(w, p, in);
+		in->number = w->number + 1 + (uint64_t)(p->raw - raws);
 	}
-	run->seen = seen;
-	run->metered = picked;
-	if (seen > 0)
-		run->clock_ns = raws[seen - 1].time.ns;
+	run->metered = (unsigned)(pick - picks);
+	run->clock_ns = clock_ns;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------ */
-
-unsigned worker_admit_plain(struct worker *w, const struct raw_packet *raws, const uint8_t *whose,
-			    unsigned n)
+unsigned worker_admit_plain(struct worker *w, const struct raw_packet *raws, unsigned n)
 {
 	struct run run = {.clock_ns = w->clock_ns};
 	struct flow_packet *in = &w->batch[w->pending];
 	if (!w->short_cut || w->samples || w->clock_ns == INT64_MIN)
 		return 0;
-	if (w->shares)
-		run_share(w, raws, whose, n, in, &run);
+	if (w->shares && w->looks_into_udp)
+		run_share(w, raws, n, false, in, &run);
+	else if (w->shares)
+		run_share(w, raws, n, true, in, &run);
 	else if (w->looks_into_udp || w->conf.own != NULL)
 		run_all(w, raws, n, false, in, &run);
 	else
