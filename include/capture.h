@@ -37,9 +37,9 @@ struct capture_team {
 	                                       * first, second ...; 0: it is in none */
 };
 
-/* How to open an input. Strings stay the caller's and are read only during capture_open. */
 struct file_maps;
 
+/* How to open an input. Strings stay the caller's and are read only during capture_open. */
 struct capture_conf {
 	const char *spec;    /* a path, "-" for standard input, or "pcap:eth1" */
 	const char *filter;  /* pcap-filter expression or NULL; compiled anew for each link type */

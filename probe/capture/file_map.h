@@ -4,7 +4,8 @@
  *
  * Each view asks for some megabytes ahead of it, unless another has, and gives back what it has
  * passed, or leaves that to a view that is not far behind; so a replay of any size stays small in
- * memory. Views of one map may be of different threads.
+ * memory. Where a view skips many megabytes at once or ends early, some may stay until the map goes.
+ * Views of one map may be of different threads.
  */
 #ifndef WEIR_CAPTURE_FILE_MAP_H
 #define WEIR_CAPTURE_FILE_MAP_H
