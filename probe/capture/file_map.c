@@ -141,7 +141,7 @@ static struct range next_behind(struct file_view *view, size_t at)
 	const struct range behind = {view->dropped, at};
 	view->dropped = at;
 	for (const struct file_view *v = view->map->views; v != NULL; v = v->next)
-		if (v->position < at && at - v->position <= FILE_MAP_GAP)
+		if (v->dropped < at && at - v->dropped <= FILE_MAP_GAP)
 			return (struct range){0};
 	return behind;
 }
@@ -151,7 +151,6 @@ void file_view_advise(struct file_view *view, size_t position)
 	const struct file_map *map = view->map;
 	const size_t at = position - position % STEP;
 	pthread_mutex_lock(&view->maps->lock);
-	view->position = position;
 	const struct range ahead = next_ahead(view, at), behind = next_behind(view, at);
 	pthread_mutex_unlock(&view->maps->lock);
 	view->due = at + STEP;

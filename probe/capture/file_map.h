@@ -36,9 +36,8 @@ struct file_view {
 	const uint8_t *bytes; /* the file's, readable until file_view_close; NULL: not open */
 	size_t size;
 	size_t due;           /* position at which there is something to do */
-	size_t position;      /* as told last, and what was asked for and given back until then */
-	size_t asked;
-	size_t dropped;
+	size_t asked;         /* when it last had: pages before this were asked for ... */
+	size_t dropped;       /* ... and those before this given back, by it or left to others */
 	struct file_maps *maps;
 	struct file_map *map;
 	struct file_view *next; /* of the same map */

@@ -1,8 +1,5 @@
 /* Maps of capture files: views of one file share one, and a file that has changed is another. */
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <criterion/criterion.h>
@@ -15,7 +12,7 @@
 /* What a view may keep: what it asks for ahead and has not given back yet. */
 #define VIEW_MAX (24 * MIB)
 
-static char path[] = "/tmp/weir-file-map-XXXXXX";
+static FILE *file; /* gone when it is closed */
 static int fd;
 static struct file_maps maps;
 static size_t resident_before;
@@ -50,8 +47,9 @@ static void expect_resident(size_t most, const char *when)
 static void setup(void)
 {
 	file_maps_init(&maps);
-	fd = mkstemp(path);
-	cr_assert_geq(fd, 0);
+	file = tmpfile();
+	cr_assert_not_null(file);
+	fd = fileno(file);
 	grow(0, SIZE);
 	resident_before = resident();
 }
@@ -59,8 +57,7 @@ static void setup(void)
 static void teardown(void)
 {
 	file_maps_fini(&maps);
-	close(fd);
-	unlink(path);
+	fclose(file);
 }
 
 TestSuite(file_map, .init = setup, .fini = teardown);
