@@ -180,6 +180,7 @@ reference: weir
 	$(Q)tests/reference/compare.py --weir ./weir
 
 interop: weir
+	$(Q)python3 -B -m unittest discover -q -s tests/interop
 	$(Q)tests/interop/run.py
 
 # Collectors, and weir, die under load: needs root, says what it skips.

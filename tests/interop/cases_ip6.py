@@ -106,7 +106,7 @@ def ipfix_over_tls_over_ip6(bench):
 @case
 def json_lines_over_tcp_over_ip6(bench):
     tools.need_ip6()
-    port = syslogd.free_tcp_port()
+    port = tools.free_port()
     with cases_streams.collector(bench, port, ["nc", "-6", "-d", "-l", tools.LOOPBACK6, str(port)]) as (process, path):
         found, books = cases_streams.export(bench, CAPTURE, "json+tcp://[::1]:%d" % port)
         process.wait(10)

@@ -31,7 +31,7 @@ def sink(bench):
 
 
 def here(bench):
-    port = syslogd.free_tcp_port()
+    port = tools.free_port()
     with bench.child([sink(bench), str(port), "1"], stdout=subprocess.PIPE, text=True) as process:
         out, err = tools.weir(bench, ["-r", bench.pcap(CAPTURE), "--stats", "json", "-o", "json:-", "-o",
                                       "ipfix+sctp://127.0.0.1:%d?connect-wait=5" % port])

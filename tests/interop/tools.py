@@ -6,6 +6,7 @@ whatever happens. A tool that is missing raises Missing: a failure, never a skip
 import contextlib
 import glob
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -128,10 +129,27 @@ def utc():
 
 # --- UDP ---------------------------------------------------------------------------------------------------------------
 
+_next_port = multiprocessing.Value("I", os.getpid() * 64)
+
+
 def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((LOOPBACK, 0))
-        return sock.getsockname()[1]
+    """A port, free for TCP and UDP, that a program of this run may take by its number, now or later.
+
+    It is below those that the kernel gives to who asks for any, so nobody gets it meanwhile; and no other call of this
+    run gives it, in whichever process (another run begins elsewhere).
+    """
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        below = int(file.read().split()[0])
+    first = min(10000, below // 2)
+    for _ in range(first, below):
+        with _next_port.get_lock():
+            _next_port.value += 1
+            port = first + _next_port.value % (below - first)
+        with contextlib.suppress(OSError), socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind((LOOPBACK, port))
+            udp.bind((LOOPBACK, port))
+            return port
+    raise Failed("no free port from %d to %d" % (first, below - 1))
 
 
 class Sink:

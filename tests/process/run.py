@@ -208,13 +208,8 @@ def a_burst_of_expiries_is_not_lost(_):
 
 BOOKS = {"url", "records_in", "recovered", "records", "unsampled", "filtered", "messages", "bytes", "records_dropped",
          "dropped_by_reason", "queued", "unconfirmed", "spooled", "spooled_bytes", "lag_seconds", "reconnects", "connected"}
+CLOSED_PORT = 1  # nobody listens there, and the kernel gives it to nobody who asks for any port
 HELD = ("queued", "unconfirmed", "spooled")
-
-
-def closed_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def size_of(folder, ending=""):
@@ -229,8 +224,8 @@ def every_output_keeps_all_of_its_books(folder):
         sink.settimeout(0.2)
         args = ["-r", DEMO, "--idle-timeout", "0.01", "-o", "json:%s/all" % folder,
                 "-o", "ipfix://127.0.0.1:%d" % sink.getsockname()[1],
-                "-o", "json+tcp://127.0.0.1:%d?connect-wait=0" % closed_port(),
-                "-o", "json+tcp://127.0.0.1:%d?connect-wait=0&spool=%s/spool" % (closed_port(), folder)]
+                "-o", "json+tcp://127.0.0.1:%d?connect-wait=0" % CLOSED_PORT,
+                "-o", "json+tcp://127.0.0.1:%d?connect-wait=0&spool=%s/spool" % (CLOSED_PORT, folder)]
         with started(args + ["--stats", "json"]) as process:
             code, stderr = ended(process)
         datagrams = []
@@ -259,7 +254,7 @@ def every_output_keeps_all_of_its_books(folder):
 def books_tell_in_the_log_what_an_output_holds(folder):
     """A collector that is not there, while packets still come: its records wait."""
     with open(DEMO, "rb") as file, \
-         started(["-r", "-", "--idle-timeout", "0.01", "-o", "json+tcp://127.0.0.1:%d" % closed_port()],
+         started(["-r", "-", "--idle-timeout", "0.01", "-o", "json+tcp://127.0.0.1:%d" % CLOSED_PORT],
                  stdin=subprocess.PIPE) as process:
         process.stdin.buffer.write(file.read())
         process.stdin.flush()
