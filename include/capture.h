@@ -37,8 +37,6 @@ struct capture_team {
 	                                       * first, second ...; 0: it is in none */
 };
 
-struct file_maps;
-
 /* How to open an input. Strings stay the caller's and are read only during capture_open. */
 struct capture_conf {
 	const char *spec;    /* a path, "-" for standard input, or "pcap:eth1" */
@@ -47,7 +45,6 @@ struct capture_conf {
 	uint8_t iface;       /* logical interface to put on each packet */
 	bool live;
 	const atomic_bool *stop; /* set: a read that waits for a pipe gives up; NULL: never */
-	struct file_maps *maps;  /* of a replay whose workers share what is mapped; NULL: not shared */
 
 	/* Live only from here on. */
 	struct capture_team *team; /* NULL: this handle is the input's only one */
@@ -109,6 +106,9 @@ struct capture_ops {
 	 * A file fills the batch unless it ends, or yields 0 while its filter lets nothing through. */
 	int (*next)(struct capture *capture, struct raw_packet *pkts, unsigned max);
 
+	/* Do packets stay valid until `close`, not only until the next call? NULL: no. */
+	bool (*lasts)(const struct capture *capture);
+
 	/* Live: a descriptor that poll(2) finds readable when there are packets (an epoll one where
 	 * there are several), or -1 while there is none. May change after any `next`. NULL: the input
 	 * cannot be joined with others. */
@@ -138,9 +138,14 @@ struct capture_ops {
 /* Opens with the backend that `conf` calls for; see capture_ops.open. */
 int capture_open(const struct capture_conf *conf, char *errbuf, unsigned errsize,
 		 struct capture **ret_capture);
+
+/* The same; why it cannot is said in the log. */
+int capture_open_said(const struct capture_conf *conf, struct capture **ret_capture);
+
 unsigned capture_workers(const char *spec, unsigned wanted);
 void capture_start(struct capture *capture);
 int capture_next(struct capture *capture, struct raw_packet *pkts, unsigned max);
+bool capture_lasts(const struct capture *capture);
 int capture_fd(struct capture *capture);
 
 /* False when the input has nothing to finish: do not read on. */

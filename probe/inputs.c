@@ -19,28 +19,19 @@
 
 /* ---- captures ------------------------------------------------------------------------------- */
 
-static int open_one(const struct capture_conf *conf, struct capture **ret_capture)
-{
-	char text[CAPTURE_ERRBUF_SIZE];
-	int err = capture_open(conf, text, sizeof(text), ret_capture);
-	if (err != 0)
-		log_errorx("capture", "%s", text);
-	return err;
-}
-
-/* What can be opened only once stays open; a plain file is opened again by each worker. */
+/* What can be opened only once stays open; a plain file is opened again when its turn comes. */
 static int open_file(struct probe *p, unsigned number)
 {
 	const char *spec = p->conf->reads.item[number];
 	struct capture_conf conf = {
 		.spec = spec,
 		.filter = p->conf->filter,
-		.stop = &p->stop.asked,
+		.stop = &p->stop,
 	};
 	struct capture_stats stats;
 	struct capture *capture;
 	struct stat st;
-	int err = open_one(&conf, &capture);
+	int err = capture_open_said(&conf, &capture);
 	if (err != 0)
 		return err;
 	capture_stats(capture, &stats);
@@ -111,14 +102,14 @@ static int open_team(struct probe *p, unsigned number)
 		.filter = p->conf->filter,
 		.iface = (uint8_t)number,
 		.live = true,
-		.stop = &p->stop.asked,
+		.stop = &p->stop,
 		.team = &input->team,
 		.ring_size = p->conf->ring_size,
 		.random_n = random_n(p->conf),
 	};
 	for (; conf.worker < input->team.workers; conf.worker++) {
 		pin_to_worker(&p->conf->cpus, input->first_worker + conf.worker);
-		int err = open_one(&conf, &p->opened[input->first_worker + conf.worker]);
+		int err = capture_open_said(&conf, &p->opened[input->first_worker + conf.worker]);
 		if (err != 0)
 			return err;
 	}

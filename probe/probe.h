@@ -8,7 +8,6 @@
 #include <pthread.h>
 
 #include "capture.h"
-#include "capture/file_map.h"
 #include "conf.h"
 #include "counters.h"
 #include "exporter.h"
@@ -52,8 +51,8 @@ struct probe {
 	int signal_fd;
 	int done_fd;             /* a worker has ended */
 	bool live;
-	struct worker_stop stop;
-	struct file_maps maps;   /* of a replay's files */
+	atomic_bool stop;        /* asked to end */
+	struct deal *deal;       /* NULL unless several workers share a replay */
 	struct mono_time stopped; /* when it was first asked to end */
 	int error;               /* the first that makes the run fail */
 };

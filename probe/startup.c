@@ -10,6 +10,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "deal.h"
 #include "err.h"
 #include "flow/table.h"
 #include "inputs.h"
@@ -170,7 +171,7 @@ static struct worker_conf worker_conf_of(struct probe *p, unsigned number, unsig
 		.queue = exporter_queue(p->exporter, number),
 		.opened = p->opened,
 		.stop = &p->stop,
-		.maps = &p->maps,
+		.deal = p->deal,
 		.done_fd = p->done_fd,
 	};
 	if (p->live) {
@@ -183,16 +184,30 @@ static struct worker_conf worker_conf_of(struct probe *p, unsigned number, unsig
 	return conf;
 }
 
+static int deal_make(struct probe *p, unsigned workers)
+{
+	const struct deal_conf conf = {
+		.workers = workers,
+		.conf = p->conf,
+		.specs = (const char *const *)p->conf->reads.item,
+		.specs_count = p->conf->reads.count,
+		.secret = &p->secret,
+		.stop = &p->stop,
+	};
+	return deal_new(&conf, &p->deal);
+}
+
 static int workers_make(struct probe *p)
 {
 	unsigned n = inputs_workers(p);
 	int err = secrets_make(p);
-	file_maps_init(&p->maps);
 	if (err != 0)
 		return err;
 	p->worker = calloc(n, sizeof(*p->worker));
 	if (p->worker == NULL)
 		return ERR_NOMEM;
+	if (n > 1 && !p->live && (err = deal_make(p, n)) != 0)
+		return err;
 	bool keep_macs = wants_macs(p);
 	cpu_set_t before;
 	pin_remember(&before);
@@ -214,7 +229,7 @@ static void workers_free(struct probe *p)
 	for (unsigned i = 0; i < p->workers; i++)
 		worker_free(p->worker[i]);
 	free(p->worker);
-	file_maps_fini(&p->maps);
+	deal_free(p->deal);
 }
 
 /* From here on packets are taken: who starts a probe and then traffic waits for these lines. */
@@ -238,7 +253,7 @@ static int workers_start(struct probe *p)
 
 static void workers_stop(struct probe *p)
 {
-	atomic_store(&p->stop.asked, true);
+	atomic_store(&p->stop, true);
 	for (unsigned i = 0; i < p->workers; i++) {
 		int err = worker_join(p->worker[i]);
 		if (p->error == 0)
@@ -275,7 +290,7 @@ static int memory_start(struct probe *p)
 
 static void memory_stop(struct probe *p)
 {
-	atomic_store(&p->stop.asked, true);
+	atomic_store(&p->stop, true);
 	if (p->populates)
 		pthread_join(p->populate, NULL);
 }

@@ -24,9 +24,9 @@
 
 static void handle_stop(struct probe *p, unsigned signal)
 {
-	if (!atomic_load(&p->stop.asked)) {
+	if (!atomic_load(&p->stop)) {
 		ports_look(p, true); /* the last time that the workers can tell of it */
-		atomic_store(&p->stop.asked, true);
+		atomic_store(&p->stop, true);
 		p->stopped = mono_now();
 		log_info("probe", "stopping, what is held is exported signal=%u", signal);
 	} else if (mono_now().ns - p->stopped.ns > IMPATIENT_AFTER_NS) {
@@ -98,7 +98,7 @@ void probe_wait(struct probe *p)
 		handle_signals(p);
 		if (p->live)
 			watch_ports(p);
-		if (!p->live && exporter_dead(p->exporter) && !atomic_exchange(&p->stop.asked, true))
+		if (!p->live && exporter_dead(p->exporter) && !atomic_exchange(&p->stop, true))
 			log_errorx("probe", "no output is left, the replay ends early");
 		done += take_done(p);
 		if (progress && mono_now().ns - p->start.ns > PROGRESS_AFTER_NS)

@@ -14,17 +14,17 @@
 
 #include "decode/decode.h"
 #include "err.h"
-#include "flow/key_plain.h"
 #include "log.h"
 #include "pin.h"
 #include "own.h"
+#include "short_cut.h"
 
 /* A quiet live input's clock stays this far behind the wall, for packets still on their way. */
 #define LIVE_LAG_NS (250 * NS_PER_MS)
 
 static inline bool is_asked_to_stop(const struct worker *w)
 {
-	return atomic_load_explicit(&w->conf.stop->asked, memory_order_relaxed);
+	return atomic_load_explicit(w->conf.stop, memory_order_relaxed);
 }
 
 /* ---- counting ----------------------------------------------------------------------------- */
@@ -162,7 +162,7 @@ static void set_back(struct worker *w)
 		dedup_clear(w->dedup);
 	sampler_restart(&w->sampler);
 	sampler_restart(&w->later);
-	w->clock_ns = INT64_MIN;
+	w->clock_ns = CLOCK_UNSET;
 	w->sweep_tick = 0;
 	if (w->speaks)
 		count(w, COUNTER_TIME_SET_BACK);
@@ -171,14 +171,11 @@ static void set_back(struct worker *w)
 /* The packet's own time; moves the clock. */
 static int64_t arrive(struct worker *w, const struct raw_packet *raw)
 {
-	int64_t time_ns = raw->time.ns;
-	if (__builtin_expect(time_ns == PKT_TIME_NONE, 0)) {
-		if (w->speaks)
-			count(w, COUNTER_NO_TIME);
-		time_ns = w->clock_ns == INT64_MIN ? 0 : w->clock_ns;
-	}
+	const int64_t time_ns = packet_clock_time(w->clock_ns, raw);
+	if (__builtin_expect(raw->time.ns == PKT_TIME_NONE, 0) && w->speaks)
+		count(w, COUNTER_NO_TIME);
 	if (__builtin_expect(time_ns < w->clock_ns, 0)) {
-		if (w->clock_ns - time_ns > w->conf.conf->idle_timeout_ns)
+		if (packet_clock_is_set_back(w->clock_ns, time_ns, w->conf.conf->idle_timeout_ns))
 			set_back(w);
 		else if (w->speaks)
 			count(w, COUNTER_LATE_PACKETS);
@@ -344,9 +341,45 @@ static void process(struct worker *w, const struct raw_packet *raws, unsigned n)
 	}
 	update_pending(w);
 	/* packets that no flow got move the clock as well */
-	if (w->clock_ns != INT64_MIN)
+	if (w->clock_ns != CLOCK_UNSET)
 		sweep_if_time(w, w->clock_ns);
 	if ((++w->batches & 255) == 0)
+		worker_publish(w);
+}
+
+/* Of a hand, a packet that goes to all. */
+static void process_any(struct worker *w, const struct hand *hand, const struct hand_item *item)
+{
+	w->clock_ns = item->time_ns;
+	w->number = hand->number + item->at;
+	if (w->conf.conf->speed > 0)
+		keep_pace(w, item->any);
+	admit(w, item->any);
+}
+
+/* This worker's part of a hand. */
+static void process_hand(struct worker *w, const struct hand *hand)
+{
+	const struct hand_part *part = &hand->part[w->conf.number];
+	w->samples = sampler_decides(&w->sampler);
+	w->key_rest = key_rest(0, 0, w->iface_mask & hand->iface);
+	for (unsigned i = 0; i < part->count;) {
+		const unsigned left = part->count - i;
+		if (part->item[i].is_any)
+			process_any(w, hand, &part->item[i++]);
+		else
+			i += worker_admit_dealt(w, hand, &part->item[i],
+						left < BATCH ? left : BATCH, left);
+		if (w->pending >= BATCH)
+			update_pending(w);
+	}
+	update_pending(w); /* it points to packets */
+	w->number = hand->number + hand->count;
+	w->clock_ns = hand->clock_ns;
+	w->counters.v[COUNTER_OBSERVED] += w->speaks ? hand->count - hand->any_count : 0;
+	if (w->clock_ns != CLOCK_UNSET)
+		sweep_if_time(w, w->clock_ns);
+	if ((++w->batches & 7) == 0)
 		worker_publish(w);
 }
 
@@ -362,34 +395,6 @@ static void idle(struct worker *w)
 	worker_publish(w);
 }
 
-/* Tells the others how far this worker has come, once. */
-static void arrive_at_stop(struct worker *w)
-{
-	struct worker_stop *stop = w->conf.stop;
-	uint64_t furthest = atomic_load(&stop->furthest);
-	if (w->arrived)
-		return;
-	w->arrived = true;
-	while (furthest < w->number &&
-	       !atomic_compare_exchange_weak(&stop->furthest, &furthest, w->number))
-		;
-	atomic_fetch_add(&stop->arrived, 1);
-}
-
-/* How many packets may still be observed: no limit, until asked to stop; then as many as let the
- * workers of a replay end at the same packet. */
-static uint64_t packets_left(struct worker *w)
-{
-	if (!is_asked_to_stop(w))
-		return UINT64_MAX;
-	if (!w->shares)
-		return 0;
-	arrive_at_stop(w);
-	while (atomic_load(&w->conf.stop->arrived) < w->conf.workers)
-		nanosleep(&(struct timespec){0, NS_PER_MS}, NULL);
-	return atomic_load(&w->conf.stop->furthest) - w->number;
-}
-
 static void note_error(struct worker *w, int err)
 {
 	if (w->error == 0)
@@ -399,11 +404,9 @@ static void note_error(struct worker *w, int err)
 /* False when the input has ended. */
 static bool read_input(struct worker *w)
 {
-	struct raw_packet raws[READ_MAX];
-	uint64_t left;
-	while ((left = packets_left(w)) > 0) {
-		int n = capture_next(w->capture, raws,
-				     left < w->read_max ? (unsigned)left : w->read_max);
+	struct raw_packet raws[BATCH];
+	while (!is_asked_to_stop(w)) {
+		int n = capture_next(w->capture, raws, BATCH);
 		if (n == ERR_EOF || n == ERR_TRUNCATED || n == ERR_STOPPED)
 			return false;
 		if (n < 0) {
@@ -446,14 +449,9 @@ static int open_input(struct worker *w, unsigned number)
 	struct capture_conf conf = {
 		.spec = w->conf.specs[number],
 		.filter = w->conf.conf->filter,
-		.stop = &w->conf.stop->asked,
-		.maps = w->conf.maps,
+		.stop = w->conf.stop,
 	};
-	char text[CAPTURE_ERRBUF_SIZE];
-	int err = capture_open(&conf, text, sizeof(text), &w->capture);
-	if (err != 0)
-		log_errorx("capture", "%s", text);
-	return err;
+	return capture_open_said(&conf, &w->capture);
 }
 
 /* An input that samples by itself must not be sampled again. */
@@ -480,7 +478,7 @@ static void close_input(struct worker *w)
 
 static void finish(struct worker *w)
 {
-	if (w->clock_ns == INT64_MIN)
+	if (w->clock_ns == CLOCK_UNSET)
 		w->clock_ns = 0;
 	flush_table(w, w->clock_ns);
 #ifdef WEIR_DEBUG
@@ -500,12 +498,10 @@ static void finish(struct worker *w)
 		log_warn("worker", "cannot say that it ended");
 }
 
-static void *run(void *arg)
+static void read_inputs(struct worker *w)
 {
-	struct worker *w = arg;
-	pin_to_worker(&w->conf.conf->cpus, w->conf.number);
 	for (unsigned i = 0; i < w->conf.specs_count; i++) {
-		if (!w->conf.live && packets_left(w) == 0)
+		if (!w->conf.live && is_asked_to_stop(w))
 			break; /* a live input has what came before the stop */
 		int err = open_input(w, i);
 		if (err != 0) {
@@ -517,7 +513,27 @@ static void *run(void *arg)
 			drain_input(w);
 		close_input(w);
 	}
-	arrive_at_stop(w);
+}
+
+static void read_dealt(struct worker *w)
+{
+	const struct hand *hand;
+	while ((hand = deal_next(w->conf.deal, w->conf.number)) != NULL) {
+		process_hand(w, hand);
+		deal_done(w->conf.deal, w->conf.number);
+	}
+	if (w->speaks)
+		note_error(w, deal_error(w->conf.deal));
+}
+
+static void *run(void *arg)
+{
+	struct worker *w = arg;
+	pin_to_worker(&w->conf.conf->cpus, w->conf.number);
+	if (w->shares)
+		read_dealt(w);
+	else
+		read_inputs(w);
 	finish(w);
 	return NULL;
 }
@@ -581,13 +597,9 @@ static void samplers_init(struct worker *w)
 static void choose_ways(struct worker *w)
 {
 	const struct conf *c = w->conf.conf;
-	w->short_cut = c->key_flags & KEY_PORTS && !(c->key_flags & (KEY_VLAN | KEY_MAC)) &&
-		       c->sample.mode != SAMPLING_FLOW && c->dedup_ns == 0;
+	w->short_cut = short_cut_is_there(c);
 	w->looks_into_udp = c->decap_flags != 0;
 	w->iface_mask = c->key_flags & KEY_INTERFACE ? UINT8_MAX : 0;
-	w->read_max = w->shares ? BATCH * w->conf.workers : BATCH;
-	if (w->read_max > READ_MAX)
-		w->read_max = READ_MAX;
 }
 
 int worker_new(const struct worker_conf *conf, struct worker **ret_worker)
@@ -596,10 +608,10 @@ int worker_new(const struct worker_conf *conf, struct worker **ret_worker)
 	if (w == NULL)
 		return ERR_NOMEM;
 	w->conf = *conf;
-	w->clock_ns = INT64_MIN;
+	w->clock_ns = CLOCK_UNSET;
 	w->tick_second = INT64_MIN;
 	w->speaks = conf->live || conf->number == 0;
-	w->shares = !conf->live && conf->workers > 1;
+	w->shares = conf->deal != NULL;
 	if (conf->live)
 		w->number = (uint64_t)conf->number << 48;
 	samplers_init(w);
@@ -622,7 +634,7 @@ int worker_start(struct worker *w)
 
 void worker_populate(struct worker *w)
 {
-	flow_table_populate(w->table, &w->conf.stop->asked);
+	flow_table_populate(w->table, w->conf.stop);
 }
 
 int worker_join(struct worker *w)

@@ -1,10 +1,8 @@
 /*
  * A capture worker: one thread that takes batches from its inputs, decodes them, and meters them in
- * its own flow table. It shares nothing with other workers but the stop flag and, in a replay, the
- * maps of the files; ended records go down its own export queue.
- *
- * In a replay with several workers each reads all files and meters its share of the address pairs,
- * so that clock and sampling are everyone's; worker 0 speaks for what has no address.
+ * its own flow table; ended records go down its own export queue. It shares nothing with other workers
+ * but the stop flag and, in a replay, the packets that are dealt out to them (deal.h), of which each
+ * meters its share of the address pairs; worker 0 speaks for what has no address.
  */
 #ifndef WEIR_WORKER_H
 #define WEIR_WORKER_H
@@ -19,19 +17,9 @@
 #include "exporter.h"
 #include "flow/key.h"
 
+struct deal;
 struct own;
 struct worker;
-
-/*
- * How a run is asked to end. Workers that share a replay must all have seen the same packets when
- * they end, or the books would not balance: each says how far it has come, and all read on to
- * where the furthest was.
- */
-struct worker_stop {
-	atomic_bool asked;
-	atomic_uint arrived;           /* workers that have said it, or have ended */
-	_Atomic uint64_t furthest;     /* greatest number of packets any of them had observed */
-};
 
 struct worker_conf {
 	unsigned number;              /* from 0 */
@@ -49,8 +37,8 @@ struct worker_conf {
 	const struct flow_secret *sample_secret; /* of flow sampling */
 	const struct own *own;        /* streams whose packets are left out; NULL: none */
 	struct export_queue *queue;
-	struct worker_stop *stop;     /* of all workers; the caller's */
-	struct file_maps *maps;       /* the same, of the files they read */
+	const atomic_bool *stop;      /* the run is to end; the caller's */
+	struct deal *deal;            /* of a replay with several workers, instead of specs; or NULL */
 	const atomic_ullong *lost_outside; /* packets lost where no handle can count it, added to our
 	                               * drops; or NULL. The caller's */
 	int done_fd;                  /* eventfd written once when the worker has ended */

@@ -18,6 +18,8 @@ void worker_account_input(struct worker *w, const struct capture_stats *s)
 static uint64_t bytes_read(struct worker *w)
 {
 	struct capture_stats s = {.received = 0};
+	if (w->shares)
+		return deal_bytes_read(w->conf.deal);
 	if (w->capture != NULL)
 		capture_stats(w->capture, &s);
 	if (w->conf.live && w->capture != NULL) {

@@ -5,17 +5,16 @@
 
 #include <pthread.h>
 
+#include "deal.h"
 #include "flow/dedup.h"
 #include "flow/frag.h"
 #include "flow/sampling.h"
 #include "flow/table.h"
 #include "input_view.h"
+#include "packet_clock.h"
 #include "worker.h"
 
 #define BATCH 32
-
-/* Most packets read at once: of a shared replay so many that a worker's part of them is a batch. */
-#define READ_MAX (4 * BATCH)
 
 struct worker {
 	struct worker_conf conf;
@@ -46,7 +45,6 @@ struct worker {
 	int error;
 	pthread_t thread;
 	bool flushing;           /* what leaves now must not be lost */
-	bool arrived;            /* told the others how far it has come */
 	bool lost_said;          /* that records were lost */
 	bool started;
 	bool ended;              /* the worker's own until it is joined */
@@ -54,21 +52,24 @@ struct worker {
 	struct input_view input;                  /* published: what the ports of its input count */
 	struct packet train;     /* a wrapper's first fragment, when its flags are set */
 	uint32_t pending;        /* of batch[]: admitted and not yet updated */
-	uint32_t read_max;       /* packets to read at once */
 	struct flow_packet batch[2 * BATCH]; /* room for a batch when all but one has been admitted */
 	struct packet packet[2 * BATCH]; /* of those in batch[] that are not plain */
 };
 
-/* Is a replay's packet of this share (flow_share) the worker's? Multiply and shift: a division would
- * cost as much as the hash. */
+/* Is a replay's packet of this share (flow_share) the worker's? */
 static inline bool worker_owns(const struct worker *w, uint64_t share)
 {
-	return (uint64_t)(uint32_t)(share >> 32) * w->conf.workers >> 32 == w->conf.number;
+	return flow_share_owner(share, w->conf.workers) == w->conf.number;
 }
 
 /* First stage of as many packets as are plain and in order, up to BATCH; `w->pending` is less than
  * that. Returns their number; of the next nothing has been done. worker_plain.c */
 unsigned worker_admit_plain(struct worker *w, const struct raw_packet *raws, unsigned n);
+
+/* The same of a hand's items, up to BATCH of them or the first that goes to all; `ahead` items, at
+ * least `n`, are there to be looked at later. worker_plain.c */
+unsigned worker_admit_dealt(struct worker *w, const struct hand *hand,
+			    const struct hand_item *items, unsigned n, unsigned ahead);
 
 /* Makes the books what others read from now on. The worker's thread. worker_books.c */
 void worker_publish(struct worker *w);

@@ -148,6 +148,15 @@ int capture_open(const struct capture_conf *conf, char *errbuf, unsigned errsize
 	return ops->open(conf, errbuf, errsize, ret_capture);
 }
 
+int capture_open_said(const struct capture_conf *conf, struct capture **ret_capture)
+{
+	char text[CAPTURE_ERRBUF_SIZE];
+	int err = capture_open(conf, text, sizeof(text), ret_capture);
+	if (err != 0)
+		log_errorx("capture", "%s", text);
+	return err;
+}
+
 unsigned capture_workers(const char *spec, unsigned wanted)
 {
 	const struct capture_ops *ops = live_row(spec);
@@ -163,6 +172,11 @@ void capture_start(struct capture *capture)
 int capture_next(struct capture *capture, struct raw_packet *pkts, unsigned max)
 {
 	return capture->ops->next(capture, pkts, max);
+}
+
+bool capture_lasts(const struct capture *capture)
+{
+	return capture->ops->lasts != NULL && capture->ops->lasts(capture);
 }
 
 int capture_fd(struct capture *capture)

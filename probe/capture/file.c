@@ -175,6 +175,12 @@ static int file_next(struct capture *capture, struct raw_packet *pkts, unsigned 
 	return end;
 }
 
+static bool file_lasts(const struct capture *capture)
+{
+	const struct capture_file *file = (const struct capture_file *)capture;
+	return source_is_mapped(&file->src) && !file->reader->fleeting;
+}
+
 static void file_stats(struct capture *capture, struct capture_stats *ret_stats)
 {
 	const struct capture_file *file = (const struct capture_file *)capture;
@@ -197,6 +203,7 @@ const struct capture_ops capture_file_ops = {
 	.name = "file",
 	.open = file_open,
 	.next = file_next,
+	.lasts = file_lasts,
 	.stats = file_stats,
 	.close = file_close,
 };

@@ -3,6 +3,8 @@
  *
  * Mapping beats read(2) by a copy and lets packets point into the page cache. Its price is told in
  * README.md: a file that another program cuts short while it is replayed ends weir with SIGBUS.
+ * Pages are asked for some megabytes ahead and given back well behind, so a replay of any size stays
+ * small in memory.
  *
  * A stream is read into chunks. When the reader wants more in one piece than the rest of a chunk
  * can hold, the few bytes that are left over go to the start of the next one; the old one stays
@@ -15,10 +17,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "err.h"
+
+/* A map is looked after whenever the reading position has come so far. Pages are asked for so far
+ * ahead, a piece at a time, since other workers may wait meanwhile ... */
+#define MAP_STEP  ((size_t)1 << 20)
+#define MAP_AHEAD (4 * MAP_STEP)
+
+/* ... and given back so far behind, where nobody looks any more, be it the slowest of the workers that
+ * packets are dealt to (deal.c): earlier they would be mapped again, later what the kernel knows of
+ * them has left the cache. */
+#define MAP_BEHIND (20 * MAP_STEP)
+#define MAP_DROP   (2 * MAP_STEP)
 
 /* Unpacking in bites that stay in the second-level cache until they are read. */
 #define BITE_SIZE ((size_t)128 << 10)
@@ -28,24 +42,47 @@ static const char stdin_name[] = "standard input";
 /* ---- map ----------------------------------------------------------------------------------- */
 
 /* Maps the rest of a plain file; false when it has to be streamed. */
-static bool source_map(struct source *src, struct file_maps *maps, const struct stat *st)
+static bool source_map(struct source *src, const struct stat *st)
 {
 	if (!S_ISREG(st->st_mode) || st->st_size <= 0)
 		return false;
 	off_t start = lseek(src->fd, 0, SEEK_CUR);
-	if (start < 0 || start > st->st_size ||
-	    file_view_open(&src->view, maps, src->fd, st) != 0)
+	if (start < 0 || start > st->st_size)
 		return false;
-	struct rd at = rd_init(src->view.bytes, src->view.size);
+	const size_t size = (size_t)st->st_size;
+	uint8_t *map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, src->fd, 0);
+	if (map == MAP_FAILED)
+		return false;
+	struct rd at = rd_init(map, size);
 	rd_skip(&at, (size_t)start);
 	if (unpack_is_packed(at)) {
-		file_view_close(&src->view);
+		munmap(map, size);
 		return false;
 	}
+	(void)madvise(map, size, MADV_SEQUENTIAL);
+	src->map = map;
+	src->map_size = size;
+	src->due = src->asked = src->dropped = (size_t)start - (size_t)start % MAP_STEP;
 	src->at = at;
-	src->end_offset = src->view.size;
+	src->end_offset = size;
 	src->end = ERR_EOF;
 	return true;
+}
+
+static void source_advise(struct source *src, size_t position)
+{
+	uint8_t *map = src->map;
+	const size_t at = position - position % MAP_STEP, from = src->asked > at ? src->asked : at;
+	const size_t to = src->map_size - at < MAP_AHEAD ? src->map_size : at + MAP_AHEAD;
+	/* Faults them in at once, at a fraction of a fault each; Linux before 5.14 only reads. */
+	if (from < to && madvise(map + from, to - from, MADV_POPULATE_READ) != 0)
+		(void)madvise(map + from, to - from, MADV_WILLNEED);
+	src->asked = to;
+	src->due = at + MAP_STEP;
+	if (at > MAP_BEHIND && at - MAP_BEHIND >= src->dropped + MAP_DROP) {
+		(void)madvise(map + src->dropped, at - MAP_BEHIND - src->dropped, MADV_DONTNEED);
+		src->dropped = at - MAP_BEHIND;
+	}
 }
 
 /* ---- stream -------------------------------------------------------------------------------- */
@@ -131,7 +168,9 @@ bool source_skip(struct source *src, uint64_t n)
 void source_release(struct source *src)
 {
 	if (source_is_mapped(src)) {
-		file_view_move(&src->view, (size_t)(src->at.p - src->view.bytes));
+		const size_t position = (size_t)(src->at.p - src->map);
+		if (position >= src->due)
+			source_advise(src, position);
 		return;
 	}
 	chunks_recycle(&src->chunks, src->chunk);
@@ -145,14 +184,14 @@ void source_release(struct source *src)
 
 /* ---- open, close, questions ---------------------------------------------------------------- */
 
-static int source_attach(struct source *src, struct file_maps *maps)
+static int source_attach(struct source *src)
 {
 	struct stat st;
 	if (fstat(src->fd, &st) != 0)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
-	if (source_map(src, maps != NULL ? maps : &src->own, &st))
+	if (source_map(src, &st))
 		return 0;
 	return source_stream(src);
 }
@@ -163,12 +202,11 @@ int source_open(struct source *src, const struct capture_conf *conf, char *errbu
 	const char *path = conf->spec;
 	bool is_stdin = strcmp(path, "-") == 0;
 	*src = (struct source){.fd = -1, .stop = conf->stop};
-	file_maps_init(&src->own);
 	src->name = strdup(is_stdin ? stdin_name : path);
 	if (src->name == NULL)
 		return ERR_NOMEM;
 	src->fd = is_stdin ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	int rc = src->fd >= 0 ? source_attach(src, conf->maps) : -errno;
+	int rc = src->fd >= 0 ? source_attach(src) : -errno;
 	if (rc < 0) {
 		snprintf(errbuf, errsize, "%s: %s", src->name, err_str(rc));
 		source_close(src);
@@ -178,8 +216,8 @@ int source_open(struct source *src, const struct capture_conf *conf, char *errbu
 
 void source_close(struct source *src)
 {
-	file_view_close(&src->view);
-	file_maps_fini(&src->own);
+	if (src->map != NULL)
+		munmap(src->map, src->map_size);
 	unpack_free(src->unpack);
 	chunks_fini(&src->chunks);
 	if (src->name != NULL && src->fd >= 0)

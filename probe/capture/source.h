@@ -15,7 +15,6 @@
 
 #include "capture.h"
 #include "chunks.h"
-#include "file_map.h"
 #include "unpack.h"
 #include "wire.h"
 
@@ -30,8 +29,12 @@ struct source {
 
 	int fd;
 	const atomic_bool *stop; /* the caller's, or NULL: gives up waiting for a pipe */
-	struct file_view view;   /* without bytes for a stream */
-	struct file_maps own;    /* its map, where none are shared */
+
+	uint8_t *map;          /* NULL for a stream */
+	size_t map_size;
+	size_t due;            /* position at which there is something to do */
+	size_t asked;          /* pages before this were asked for ... */
+	size_t dropped;        /* ... and those before this given back */
 
 	struct unpack *unpack; /* NULL for a mapped file */
 	struct chunks chunks;
@@ -49,7 +52,7 @@ void source_close(struct source *src);
 /* Is it a file in memory as a whole? Then nothing that was ever in the window goes before the end. */
 static inline bool source_is_mapped(const struct source *src)
 {
-	return src->view.bytes != NULL;
+	return src->map != NULL;
 }
 
 /* Slow part of source_need. */

@@ -74,6 +74,13 @@ uint64_t flow_key_hash(const struct flow_key *key, bool full, const struct flow_
  * worker's a packet is. */
 uint64_t flow_share(const struct packet *packet, const struct flow_secret *secret);
 
+/* Which of so many workers' a share is. Multiply and shift: a division would cost as much as the
+ * hash. */
+static inline unsigned flow_share_owner(uint64_t share, unsigned workers)
+{
+	return (unsigned)((uint64_t)(uint32_t)(share >> 32) * workers >> 32);
+}
+
 /* Keyed hash that flow sampling decides by (§8): addresses, protocol, ports. */
 uint64_t flow_key_sample(const struct flow_key *key, const struct flow_secret *secret);
 

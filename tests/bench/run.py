@@ -327,7 +327,7 @@ class Bench:
             "-w 1, two cores": lambda: self.weir(options=("-w", "1"), cores=self.both),
             "-w 2, two cores": lambda: self.weir(options=("-w", "2"), cores=self.both),
         }
-        results = self.in_turn(contenders, 3)
+        results = self.in_turn(contenders, self.rounds)
         os.sched_setaffinity(0, {self.other})
         if not results:
             return None
