@@ -6,7 +6,6 @@
 Exit 0 when no case failed. The closing line is `N passed, N failed`, and how many were skipped. See README.md here.
 """
 import argparse
-import concurrent.futures
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import tempfile
 import threading
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor  # now: it takes a lock around forks, which threads of ours make later
 
 sys.dont_write_bytecode = True
 
@@ -104,7 +104,7 @@ def run_all(options, tally, folder):
                 tally.case(name, function, folder)
 
     def all_of(groups, at_once):
-        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        with ThreadPoolExecutor(at_once) as pool:
             list(pool.map(one_by_one, groups))
 
     def side_by_side(*lists):
