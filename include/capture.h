@@ -2,7 +2,7 @@
  * Inputs behind one operations table: capture files, live ports, rings and queues are its rows.
  *
  * An input hands over batches of pointers into its own memory. A handle belongs to one thread (its
- * worker's). Several workers can share a live input, each by a handle of its own, between which
+ * worker's) or, in a replay with several workers, to one at a time (deal.h). Several workers can share a live input, each by a handle of its own, between which
  * the input divides the packets so that the two directions of an address pair, and all fragments
  * of a packet, come to one of them.
  *
@@ -103,7 +103,7 @@ struct capture_ops {
 	 * file, or when a finished live input has no more; ERR_TRUNCATED once, instead of ERR_EOF, when the last record is cut (a warning
 	 * with file and offset has been logged); ERR_STOPPED when `stop` was set while it waited;
 	 * ERR_CORRUPT or -errno when it cannot go on (logged).
-	 * A file fills the batch unless it ends, or yields 0 while its filter lets nothing through. */
+	 * A file fills the batch unless it ends, or has a filter that lets little through. */
 	int (*next)(struct capture *capture, struct raw_packet *pkts, unsigned max);
 
 	/* Do packets stay valid until `close`, not only until the next call? NULL: no. */

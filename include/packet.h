@@ -11,7 +11,7 @@
 #include "counters.h"
 #include "tstamp.h"
 
-/* As captured. Valid until the input's next batch. */
+/* As captured. Valid until the input's next batch, or until it is closed (capture_lasts). */
 struct raw_packet {
 	const uint8_t *data;
 	struct pkt_time time; /* or PKT_TIME_NONE */

@@ -29,9 +29,11 @@
 #define PACED_MAX   PIECE
 #define PACED_AHEAD 1
 
-/* A hand has about so many bytes of packets at most: all hands together lie within what a file keeps
- * mapped behind the reading position (source.c), and those of a stream are copied. */
-#define HAND_BYTES ((size_t)1 << 20)
+/* A hand also ends when the file was read about so far for it, since all hands together shall lie within
+ * what is kept mapped behind the reading position (source.c), those of a stream are copied, and a filter
+ * may let little through; or the clock has come so far, since workers let leave what is due behind each. */
+#define HAND_BYTES    ((size_t)1 << 20)
+#define HAND_CLOCK_NS NS_PER_S
 
 /* How far a worker has come, in a cache line of its own. */
 struct place {
@@ -41,6 +43,7 @@ struct place {
 struct deal {
 	struct deal_conf conf;
 	struct place *place;    /* of each worker */
+	struct hand_part *parts; /* of each hand and worker */
 	unsigned hand_max, ahead;
 	bool sorts;             /* there are packets that go to one worker only */
 	bool looks_into_udp;    /* UDP may be a wrapper */
@@ -164,23 +167,19 @@ static void open_next(struct deal *d)
 		note_error(d, err);
 }
 
-static void say_bytes(struct deal *d)
+static uint64_t bytes_read(const struct deal *d)
 {
-	struct capture_stats s = {.received = 0};
-	if (d->capture != NULL)
-		capture_stats(d->capture, &s);
-	atomic_store_explicit(&d->bytes_read, d->bytes_done + s.bytes_read, memory_order_relaxed);
+	struct capture_stats s;
+	capture_stats(d->capture, &s);
+	return s.bytes_read;
 }
 
 static void close_file(struct deal *d)
 {
-	struct capture_stats s;
-	capture_stats(d->capture, &s);
-	d->bytes_done += s.bytes_read;
+	d->bytes_done += bytes_read(d);
 	capture_close(d->capture);
 	d->capture = NULL;
 	d->file_ended = false;
-	say_bytes(d);
 }
 
 /* Moves what packets point to into memory that lasts until all are done with the hand. Returns their
@@ -195,14 +194,18 @@ static unsigned copy(struct raw_packet *raws, unsigned n, struct chunks *copies)
 	return n;
 }
 
-/* As many packets as there are and a hand takes. What capture_next said last. */
+/* As many packets as a hand takes. What capture_next said last. */
 static int fill(struct deal *d, struct hand *hand, struct chunks *copies)
 {
 	const bool lasts = capture_lasts(d->capture);
+	const unsigned piece = lasts ? PIECE : PIECE_COPIED;
+	const uint64_t begin = bytes_read(d);
+	int64_t begin_ns = d->clock_ns;
 	struct raw_packet raws[PIECE];
 	int got = 0;
-	while (hand->count < d->hand_max && hand->bytes < HAND_BYTES) {
-		got = capture_next(d->capture, raws, lasts ? PIECE : PIECE_COPIED);
+	do {
+		const unsigned room = d->hand_max - hand->count;
+		got = capture_next(d->capture, raws, room < piece ? room : piece);
 		if (got <= 0)
 			break;
 		unsigned n = (unsigned)got;
@@ -211,15 +214,17 @@ static int fill(struct deal *d, struct hand *hand, struct chunks *copies)
 		if (n > 0)
 			hand->iface = raws[0].iface;
 		sort(d, hand, raws, n);
+		if (begin_ns == CLOCK_UNSET)
+			begin_ns = d->clock_ns;
 		if (n < (unsigned)got) {
 			log_errorx("capture", "%s", err_str(ERR_NOMEM));
 			return ERR_NOMEM;
 		}
-	}
+	} while (hand->count < d->hand_max && hand->bytes < HAND_BYTES &&
+		 bytes_read(d) - begin < HAND_BYTES &&
+		 d->clock_ns - begin_ns < HAND_CLOCK_NS);
 	return got;
 }
-_Static_assert(HAND_MAX % PIECE == 0 && PACED_MAX % PIECE == 0 && PIECE % PIECE_COPIED == 0,
-	       "a hand is full behind a piece");
 
 static void hand_clear(const struct deal *d, struct hand *hand)
 {
@@ -242,7 +247,7 @@ static void deal_hand(struct deal *d, uint64_t number)
 		if (last != ERR_EOF && last != ERR_TRUNCATED && last != ERR_STOPPED)
 			note_error(d, last);
 	}
-	say_bytes(d);
+	atomic_store_explicit(&d->bytes_read, d->bytes_done + bytes_read(d), memory_order_relaxed);
 	if (hand->count == 0)
 		return;
 	hand->clock_ns = d->clock_ns;
@@ -261,18 +266,18 @@ static uint64_t done_by_all(const struct deal *d)
 	return least;
 }
 
-/* What is to be done next: a hand, or a file opened or closed; nothing while somebody is too far
- * behind. */
-static void deal_on(struct deal *d)
+/* What is to be done next: a hand, or a file opened or closed. False when it is nothing, since somebody
+ * is too far behind. */
+static bool deal_on(struct deal *d)
 {
 	const uint64_t dealt = atomic_load_explicit(&d->dealt, memory_order_relaxed);
 	const uint64_t held = dealt - done_by_all(d);
 	if (atomic_load_explicit(d->conf.stop, memory_order_relaxed)) {
 		atomic_store_explicit(&d->ended, true, memory_order_release);
-		return;
+		return true;
 	}
 	if (held == HANDS || (d->file_ended && held > 0))
-		return;
+		return false;
 	if (d->file_ended)
 		close_file(d);
 	if (d->capture != NULL)
@@ -281,15 +286,19 @@ static void deal_on(struct deal *d)
 		open_next(d);
 	else
 		atomic_store_explicit(&d->ended, true, memory_order_release);
+	return true;
 }
 
 /* ---- for workers --------------------------------------------------------------------------- */
 
-/* Looks that a worker takes for something to do before it lets others run, and before it naps: most waits
- * are short, but those for a packed file are milliseconds. */
+/* Looks that a worker takes for something to do before it lets others run, before it naps, and before its
+ * naps become long ones: most waits are short, those for a packed file are milliseconds, and an output
+ * that holds all up can do so for ever. */
 #define LOOKS_QUIET 64
-#define LOOKS       1024
+#define LOOKS       512
+#define LOOKS_LONG  (LOOKS + 200)
 #define NAP_NS      (NS_PER_MS / 10)
+#define NAP_LONG_NS (5 * NS_PER_MS)
 
 static inline void pause_core(void)
 {
@@ -306,34 +315,36 @@ static void rest(unsigned looks)
 	else if (looks < LOOKS)
 		sched_yield();
 	else
-		nanosleep(&(struct timespec){0, NAP_NS}, NULL);
+		nanosleep(&(struct timespec){0, looks < LOOKS_LONG ? NAP_NS : NAP_LONG_NS}, NULL);
 }
 
-/* False when another has the turn. */
+/* False when another has the turn, or nothing could be done. */
 static bool try_turn(struct deal *d)
 {
 	if (atomic_load_explicit(&d->turn, memory_order_relaxed) ||
 	    atomic_exchange_explicit(&d->turn, true, memory_order_acquire))
 		return false;
-	if (!atomic_load_explicit(&d->ended, memory_order_relaxed))
-		deal_on(d);
+	const bool done = !atomic_load_explicit(&d->ended, memory_order_relaxed) && deal_on(d);
 	atomic_store_explicit(&d->turn, false, memory_order_release);
-	return true;
+	return done;
 }
 
 /* How many hands there are, once there are more than `done`, or no more will come. */
 static uint64_t wait_for_hand(struct deal *d, uint64_t done)
 {
 	uint64_t dealt;
+	unsigned looks = 0;
 	atomic_fetch_add_explicit(&d->waiting, 1, memory_order_relaxed);
-	for (unsigned looks = 0;; looks++) {
+	for (;;) {
 		/* in this order: behind the end nothing is dealt */
 		const bool ended = atomic_load_explicit(&d->ended, memory_order_acquire);
 		dealt = atomic_load_explicit(&d->dealt, memory_order_acquire);
 		if (dealt > done || ended)
 			break;
-		(void)try_turn(d);
-		rest(looks);
+		if (try_turn(d))
+			looks = 0;
+		else
+			rest(looks++);
 	}
 	atomic_fetch_sub_explicit(&d->waiting, 1, memory_order_relaxed);
 	return dealt;
@@ -409,13 +420,13 @@ int deal_new(const struct deal_conf *conf, struct deal **ret_deal)
 	d->looks_into_udp = c->decap_flags != 0;
 	d->clock_ns = CLOCK_UNSET;
 	d->place = aligned_alloc(_Alignof(struct place), conf->workers * sizeof(*d->place));
-	struct hand_part *parts = calloc((size_t)HANDS * conf->workers, sizeof(*parts));
-	for (unsigned i = 0; i < HANDS; i++)
-		d->hand[i].part = parts + (size_t)i * conf->workers;
-	if (d->place == NULL || parts == NULL) {
+	d->parts = calloc((size_t)HANDS * conf->workers, sizeof(*d->parts));
+	if (d->place == NULL || d->parts == NULL) {
 		deal_free(d);
 		return ERR_NOMEM;
 	}
+	for (unsigned i = 0; i < HANDS; i++)
+		d->hand[i].part = d->parts + (size_t)i * conf->workers;
 	for (unsigned w = 0; w < conf->workers; w++)
 		atomic_init(&d->place[w].done, 0);
 	*ret_deal = d;
@@ -430,7 +441,7 @@ void deal_free(struct deal *d)
 		capture_close(d->capture);
 	for (unsigned i = 0; i < HANDS; i++)
 		chunks_fini(&d->copies[i]);
-	free(d->hand[0].part);
+	free(d->parts);
 	free(d->place);
 	free(d);
 }

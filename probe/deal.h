@@ -8,8 +8,8 @@
  * order, which nearly all are. Any other packet goes to all workers, who see for themselves what it
  * means and whose it is; so does every packet where sampling or a search for copies has to see all.
  *
- * A ring of hands lies between reading and metering. Every worker takes every hand, in order, and who
- * has few before it tries for the turn first; there is no lock, and nobody waits while there is a hand.
+ * A ring of hands lies between reading and metering. Every worker takes every hand, in order; one that
+ * has few before it tries for the turn first, one that has none waits. There is no lock.
  */
 #ifndef WEIR_DEAL_H
 #define WEIR_DEAL_H

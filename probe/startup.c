@@ -244,8 +244,10 @@ static int workers_start(struct probe *p)
 {
 	for (unsigned i = 0; i < p->workers; i++) {
 		int err = worker_start(p->worker[i]);
-		if (err != 0)
+		if (err != 0) {
+			log_errorx("worker", "cannot start a thread: %s", err_str(err));
 			return err;
+		}
 	}
 	say_watching(p);
 	return 0;

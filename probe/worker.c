@@ -357,6 +357,17 @@ static void process_any(struct worker *w, const struct hand *hand, const struct 
 	admit(w, item->any);
 }
 
+/* Some of the next `n`, at least one, of which the first is for the short cut. Returns their number. */
+static unsigned process_run(struct worker *w, const struct hand *hand,
+			    const struct hand_item *items, unsigned n)
+{
+	const unsigned run = worker_admit_dealt(w, hand, items, n < BATCH ? n : BATCH, n);
+	if (run > 0)
+		return run;
+	count_fate(w, COUNTER_MALFORMED_LINK); /* a program has changed the file meanwhile */
+	return 1;
+}
+
 /* This worker's part of a hand. */
 static void process_hand(struct worker *w, const struct hand *hand)
 {
@@ -364,12 +375,10 @@ static void process_hand(struct worker *w, const struct hand *hand)
 	w->samples = sampler_decides(&w->sampler);
 	w->key_rest = key_rest(0, 0, w->iface_mask & hand->iface);
 	for (unsigned i = 0; i < part->count;) {
-		const unsigned left = part->count - i;
 		if (part->item[i].is_any)
 			process_any(w, hand, &part->item[i++]);
 		else
-			i += worker_admit_dealt(w, hand, &part->item[i],
-						left < BATCH ? left : BATCH, left);
+			i += process_run(w, hand, &part->item[i], part->count - i);
 		if (w->pending >= BATCH)
 			update_pending(w);
 	}
@@ -625,6 +634,14 @@ int worker_new(const struct worker_conf *conf, struct worker **ret_worker)
 	return 0;
 }
 
+/* It never ran: the exporter waits for its end all the same, and the books for what was dealt to it. */
+static void read_what_is_left(struct worker *w)
+{
+	if (w->shares)
+		read_dealt(w);
+	finish(w);
+}
+
 int worker_start(struct worker *w)
 {
 	int err = pthread_create(&w->thread, NULL, run, w);
@@ -642,7 +659,7 @@ int worker_join(struct worker *w)
 	if (w->started)
 		pthread_join(w->thread, NULL);
 	else if (!w->ended)
-		finish(w); /* never ran: the exporter waits for its end all the same */
+		read_what_is_left(w);
 	w->started = false;
 	return w->error;
 }

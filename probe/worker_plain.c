@@ -31,15 +31,13 @@ fill(const struct worker *w, const struct flow_secret *secret, const struct plai
 	flow_index_place(&w->index, hash, in);
 }
 
-/* False when it is not for the short cut. `known`: it is. */
+/* False when it is not for the short cut. */
 static inline __attribute__((always_inline)) bool
 admit_ip(const struct worker *w, const struct flow_secret *secret, const struct plain_link *link,
-	 bool ip6, bool bare, bool known, struct flow_packet *in)
+	 bool ip6, bool bare, struct flow_packet *in)
 {
 	struct plain_ends ends;
-	if (known)
-		plain_ends(link, ip6, &ends);
-	else if (!short_cut_takes(link, ip6, !bare && w->looks_into_udp, &ends) ||
+	if (!short_cut_takes(link, ip6, !bare && w->looks_into_udp, &ends) ||
 	    (!bare && is_own(w, &ends)))
 		return false;
 	fill(w, secret, link, ip6, &ends, in);
@@ -51,20 +49,20 @@ static __attribute__((noinline)) bool admit_inner(const struct worker *w, struct
 						  struct flow_packet *in)
 {
 	return plain_reach_ip(&link, &in->sum) &&
-	       admit_ip(w, w->conf.secret, &link, link.ethertype == ETHERTYPE_IP6, false, false, in);
+	       admit_ip(w, w->conf.secret, &link, link.ethertype == ETHERTYPE_IP6, false, in);
 }
 
 static inline __attribute__((always_inline)) bool
 admit_plain(const struct worker *w, const struct flow_secret *secret, const struct raw_packet *raw,
-	    bool bare, bool known, struct flow_packet *in)
+	    bool bare, struct flow_packet *in)
 {
 	const struct plain_link link = plain_link(raw, &in->sum);
 	in->macs = raw->data;
 	in->ingress = raw->ingress;
 	if (link.ethertype == ETHERTYPE_IP4)
-		return admit_ip(w, secret, &link, false, bare, known, in);
+		return admit_ip(w, secret, &link, false, bare, in);
 	if (link.ethertype == ETHERTYPE_IP6)
-		return admit_ip(w, secret, &link, true, bare, known, in);
+		return admit_ip(w, secret, &link, true, bare, in);
 	return admit_inner(w, link, in);
 }
 
@@ -84,7 +82,7 @@ run_all(const struct worker *w, const struct raw_packet *raws, unsigned n, bool 
 	int64_t clock_ns = run->clock_ns;
 	for (uint64_t number = w->number + 1; raw < end; raw++, in++, number++) {
 		const int64_t time_ns = raw->time.ns;
-		if (time_ns < clock_ns || !admit_plain(w, &secret, raw, bare, false, in))
+		if (time_ns < clock_ns || !admit_plain(w, &secret, raw, bare, in))
 			break;
 		clock_ns = time_ns;
 		in->time_ns = in->clock_ns = time_ns;
@@ -115,7 +113,8 @@ unsigned worker_admit_plain(struct worker *w, const struct raw_packet *raws, uns
 /* So many packets further on are asked for: another worker may have read them last. */
 #define FETCH_AHEAD 16
 
-/* That they are plain and in order, who dealt them has seen. A replay has no own exports. */
+/* A replay has no own exports. Who dealt them has seen that they are plain and in order, so they are
+ * admitted, unless a program has changed the file meanwhile. */
 unsigned worker_admit_dealt(struct worker *w, const struct hand *hand,
 			    const struct hand_item *items, unsigned n, unsigned ahead)
 {
@@ -134,7 +133,8 @@ unsigned worker_admit_dealt(struct worker *w, const struct hand *hand,
 			__builtin_prefetch(items[i + FETCH_AHEAD].data);
 			__builtin_prefetch(items[i + FETCH_AHEAD].data + PLAIN_MIN);
 		}
-		admit_plain(w, &secret, &raw, true, true, in);
+		if (!admit_plain(w, &secret, &raw, true, in))
+			break;
 		in->time_ns = in->clock_ns = item->time_ns;
 		in->number = hand->number + item->at + 1;
 	}

@@ -155,17 +155,22 @@ static unsigned file_round(struct capture_file *file, struct raw_packet *pkts, u
 	return stays && !file->reader->fleeting ? kept : file_copy(file, pkts, kept);
 }
 
-/* Rounds that a filter may leave empty before the caller gets to look at what it was asked. */
+/* So much is read for a filter before the caller gets what there is, which may be nothing, and to look at
+ * what it was asked meanwhile. */
 #define FILTERED_ROUNDS 4096
+#define FILTERED_BYTES	((uint64_t)1 << 20)
 
 static int file_next(struct capture *capture, struct raw_packet *pkts, unsigned max)
 {
 	struct capture_file *file = (struct capture_file *)capture;
+	const uint64_t begin = source_offset(&file->src);
 	chunks_recycle(&file->copies, NULL);
 	unsigned n = 0;
 	for (unsigned rounds = 0; n < max && file->end == 0; rounds++) {
-		if (n == 0 && rounds == FILTERED_ROUNDS)
-			return 0;
+		if (file->filter != NULL &&
+		    (rounds == FILTERED_ROUNDS ||
+		     source_offset(&file->src) - begin >= FILTERED_BYTES))
+			return (int)n;
 		n += file_round(file, pkts + n, max - n);
 	}
 	if (n > 0 || max == 0)

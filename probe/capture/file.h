@@ -2,7 +2,7 @@
  * The "file" input: what all readers of capture files share.
  *
  * A reader turns the bytes of a source into packets. file.c opens the source, picks the reader by
- * the first bytes, runs the filter, and says once how the file ended. One thread a handle.
+ * the first bytes, runs the filter, and says once how the file ended. One thread a handle at a time.
  */
 #ifndef WEIR_CAPTURE_FILE_H
 #define WEIR_CAPTURE_FILE_H

@@ -28,10 +28,10 @@
 #define MAP_STEP  ((size_t)1 << 20)
 #define MAP_AHEAD (4 * MAP_STEP)
 
-/* ... and given back so far behind, where nobody looks any more, be it the slowest of the workers that
- * packets are dealt to (deal.c): earlier they would be mapped again, later what the kernel knows of
- * them has left the cache. */
-#define MAP_BEHIND (20 * MAP_STEP)
+/* ... and given back so far behind, where as a rule nobody looks any more, be it the slowest of the workers
+ * that packets are dealt to (deal.c): earlier they would be mapped again, and stay, later what the
+ * kernel knows of them has left the cache. */
+#define MAP_BEHIND (24 * MAP_STEP)
 #define MAP_DROP   (2 * MAP_STEP)
 
 /* Unpacking in bites that stay in the second-level cache until they are read. */
@@ -191,6 +191,8 @@ static int source_attach(struct source *src)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
+	if (S_ISREG(st.st_mode))
+		src->file_size = (uint64_t)st.st_size;
 	if (source_map(src, &st))
 		return 0;
 	return source_stream(src);
@@ -249,8 +251,5 @@ uint64_t source_bytes_read(const struct source *src)
 
 uint64_t source_bytes_total(const struct source *src)
 {
-	struct stat st;
-	if (src->fd < 0 || fstat(src->fd, &st) != 0 || !S_ISREG(st.st_mode))
-		return 0;
-	return (uint64_t)st.st_size;
+	return src->file_size;
 }

@@ -4,7 +4,7 @@
  * A plain file is mapped and the window is all of it. What cannot be mapped (a pipe) or has to be
  * unpacked (gzip, zstd) comes through chunks. A reader uses both alike: it looks at `at`, calls
  * source_need when more has to lie there in one piece, and moves `at.p` on. What it has passed
- * stays readable until source_release, so packets may point to it. One thread.
+ * stays readable until source_release, so packets may point to it. One thread at a time.
  */
 #ifndef WEIR_CAPTURE_SOURCE_H
 #define WEIR_CAPTURE_SOURCE_H
@@ -28,6 +28,7 @@ struct source {
 	int end;             /* why no more comes: ERR_EOF, ERR_TRUNCATED ...; 0: more may */
 
 	int fd;
+	uint64_t file_size;      /* 0: unknown */
 	const atomic_bool *stop; /* the caller's, or NULL: gives up waiting for a pipe */
 
 	uint8_t *map;          /* NULL for a stream */

@@ -15,7 +15,7 @@
 #include "deal.h"
 #include "tstamp.h"
 
-enum { WORKERS = 4, PACKETS = 60000, FILES = 3, FRAME = 60 };
+enum { WORKERS = 4, PACKETS = 200000, FILES = 3, FRAME = 60 };
 
 static struct deal *deal;
 static unsigned looked[WORKERS]; /* at packets of its own */
@@ -80,7 +80,7 @@ static void *work(void *arg)
 	const struct hand *hand;
 	while ((hand = deal_next(deal, worker)) != NULL) {
 		if (worker == 1)
-			nanosleep(&(struct timespec){0, NS_PER_MS}, NULL);
+			nanosleep(&(struct timespec){0, 20 * NS_PER_MS}, NULL);
 		check(hand, worker);
 		deal_done(deal, worker);
 	}
