@@ -350,7 +350,7 @@ static uint64_t wait_for_hand(struct deal *d, uint64_t done)
 	return dealt;
 }
 
-/* Of hands dealt so far, of which `done` are metered. */
+/* Has a worker that is through with `done` hands enough before it, and has everybody else something to do? */
 static bool is_enough(const struct deal *d, uint64_t dealt, uint64_t done)
 {
 	const uint64_t enough = d->ahead < ENOUGH ? d->ahead : ENOUGH;
