@@ -139,6 +139,7 @@ struct flow_table {
 	uint32_t ahead;        /* entry that the next search will come to ... */
 	uint32_t ahead_step;   /* ... so many of which each eviction fetches */
 	uint32_t held;
+	uint32_t openings;     /* first packets of a direction in the last batch */
 	int64_t seen_ns;       /* the clock at the last packet or advance */
 	struct timer_wheel wheel;
 	union export_item nobodys; /* the last record that nobody reads */
