@@ -174,9 +174,9 @@ void source_release(struct source *src)
 		return;
 	}
 	chunks_recycle(&src->chunks, src->chunk);
-	/* Back to the start, where the cache is warm, once that costs little. */
+	/* Back to the start, where the cache is warm, once a bite and when that costs little. */
 	size_t left = rd_left(&src->at);
-	if (left < CHUNK_SIZE / 16) {
+	if (left < BITE_SIZE / 8 && (size_t)(src->at.p - src->chunk->bytes) > BITE_SIZE / 2) {
 		memmove(src->chunk->bytes, src->at.p, left);
 		src->at = rd_init(src->chunk->bytes, left);
 	}
