@@ -70,6 +70,36 @@ struct match {
 	uint32_t sibling[FLOW_SIBLINGS_MAX];
 };
 
+/* Looks at an entry that has the packet's tag. True when it decides the search. */
+static inline bool match_note(const struct flow_table *t, const struct flow_packet *in,
+			      uint32_t number, struct match *m)
+{
+	if (!key_equal(t, number, &in->key))
+		return false;
+	const struct entry *e = &t->entry[number];
+	const unsigned dir = packet_dir(in, e->state);
+	const bool heard = (e->state & STATE_HEARD << dir) != 0;
+	if (heard && ((e->tos[dir] ^ in->sum.tos) & t->conf.tos_mask) == 0) {
+		m->number = number;
+		m->dir = dir;
+		return true;
+	}
+	if (m->siblings < FLOW_SIBLINGS_MAX)
+		m->sibling[m->siblings++] = number;
+	if (!heard && (m->number == ENTRY_NONE ||
+		       t->origin[number].id < t->origin[m->number].id)) {
+		m->number = number;
+		m->dir = dir;
+	}
+	return false;
+}
+
+/* Of a home bucket with a match: is there none anywhere else? */
+static inline bool is_only_match(const struct bucket *home, unsigned match)
+{
+	return home->passed == 0 && (match & (match - 1)) == 0;
+}
+
 /*
  * The flow a packet would join (METERING.md §5). A flow that has the packet's ToS in its direction
  * wins at once: no second can have it, since a packet sets a ToS only where none has it. Else the
@@ -79,31 +109,14 @@ static inline void table_find(const struct flow_table *t, const struct flow_pack
 			      struct match *m)
 {
 	uint32_t b = home_bucket(in);
-	uint16_t tag = in->tag;
 	m->number = ENTRY_NONE;
 	m->siblings = 0;
 	for (unsigned probe = 0; probe < PROBE_MAX; probe++, b = bucket_next(t, b)) {
 		const struct bucket *bucket = &t->bucket[b];
-		for (unsigned match = bucket_match(bucket, tag); match != 0; match &= match - 1) {
-			uint32_t number = bucket->entry[__builtin_ctzll(match)];
-			if (!key_equal(t, number, &in->key))
-				continue;
-			const struct entry *e = &t->entry[number];
-			const unsigned dir = packet_dir(in, e->state);
-			bool heard = (e->state & STATE_HEARD << dir) != 0;
-			if (heard && ((e->tos[dir] ^ in->sum.tos) & t->conf.tos_mask) == 0) {
-				m->number = number;
-				m->dir = dir;
+		unsigned match = bucket_match(bucket, in->tag);
+		for (; match != 0; match &= match - 1)
+			if (match_note(t, in, bucket->entry[__builtin_ctzll(match)], m))
 				return;
-			}
-			if (m->siblings < FLOW_SIBLINGS_MAX)
-				m->sibling[m->siblings++] = number;
-			if (!heard && (m->number == ENTRY_NONE ||
-				       t->origin[number].id < t->origin[m->number].id)) {
-				m->number = number;
-				m->dir = dir;
-			}
-		}
 		if (bucket->passed == 0)
 			return;
 	}
@@ -178,7 +191,7 @@ void table_remove(struct flow_table *t, uint32_t number, uint64_t hash)
 }
 
 /* Ends the flow of a probe's buckets that has been idle longest; there is one, they are full. */
-static void evict_from_probe(struct flow_table *t, uint32_t b, int64_t clock_ns)
+static __attribute__((cold)) void evict_from_probe(struct flow_table *t, uint32_t b, int64_t clock_ns)
 {
 	uint32_t victim = t->bucket[b].entry[0];
 	for (unsigned probe = 0; probe < PROBE_MAX; probe++, b = bucket_next(t, b))
@@ -439,22 +452,15 @@ static bool joinable(struct flow_table *t, struct match *m, const struct flow_pa
 	       entry_settle(t, m->number, in->clock_ns, SETTLE_PACKET);
 }
 
-/* No flow of the packet's 5-tuple is held, as the home bucket shows at once. */
-static inline bool is_alone(const struct flow_table *t, const struct flow_packet *in)
+/* A packet that may join a flow: `match` is what its home bucket has of its tag. */
+static __attribute__((noinline)) void update_held(struct flow_table *t, const struct flow_packet *in,
+						  const struct bucket *home, unsigned match)
 {
-	const struct bucket *home = &t->bucket[home_bucket(in)];
-	return home->passed == 0 && bucket_match(home, in->tag) == 0;
-}
-
-/* Any packet. */
-static void update(struct flow_table *t, const struct flow_packet *in)
-{
-	struct match m;
-	if (is_alone(t, in)) {
-		entry_new(t, in);
-		return;
-	}
-	table_find(t, in, &m);
+	struct match m = {.number = ENTRY_NONE};
+	if (is_only_match(home, match))
+		match_note(t, in, home->entry[__builtin_ctzll(match)], &m);
+	else
+		table_find(t, in, &m);
 	while (m.number != ENTRY_NONE && !joinable(t, &m, in))
 		table_find(t, in, &m);
 	if (m.number != ENTRY_NONE && t->entry[m.number].state & STATE_CLOSED &&
@@ -470,6 +476,17 @@ static void update(struct flow_table *t, const struct flow_packet *in)
 		return;
 	}
 	entry_count(t, m.number, m.dir, in);
+}
+
+/* Any packet. Its home bucket may tell at once that no flow of its 5-tuple is held. */
+static inline void update(struct flow_table *t, const struct flow_packet *in)
+{
+	const struct bucket *home = &t->bucket[home_bucket(in)];
+	const unsigned match = bucket_match(home, in->tag);
+	if (match == 0 && home->passed == 0)
+		entry_new(t, in);
+	else
+		update_held(t, in, home, match);
 }
 
 /* States in which a packet may change more than counters. */
