@@ -528,8 +528,8 @@ static inline void prefetch_upper(const struct flow_table *t, uint32_t number)
 	__builtin_prefetch(p + sizeof(struct upper) - 1);
 }
 
-/* No entry of the home bucket has the tag: its probe may go on. Returns a hint that is no flow's that
- * the packet could join; a compiler takes a function of prefetches alone for one that does nothing. */
+/* No entry of the home bucket has the tag: its probe may go on. Returns a hint, any entry's, since a
+ * compiler drops calls of a function that only prefetches: to it that does nothing. */
 static __attribute__((noinline)) struct entry *prefetch_next(const struct flow_table *t,
 							     const struct flow_packet *in)
 {
@@ -573,13 +573,14 @@ _Static_assert(KEY_META_IPV6 == 1, "counts");
 
 /*
  * The first packet of a direction writes to the flow's origin, which update_steady does not touch.
- * Asked for where the batch before had many of them: looking costs every packet.
+ * Asked for where the batch before had many of them: looking costs every packet. Always inline, or
+ * else it is dropped: see prefetch_next.
  */
 #define OPENINGS_MANY 8
 
-static inline __attribute__((always_inline)) void fetch_origins(const struct flow_table *t,
-						    const struct flow_packet *in,
-						    const struct flow_packet *end)
+static inline __attribute__((always_inline)) void
+fetch_origins(const struct flow_table *t, const struct flow_packet *in,
+	      const struct flow_packet *end)
 {
 	for (; in < end; in++) {
 		const struct entry *e = in->hint;
