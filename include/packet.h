@@ -6,6 +6,7 @@
 #define WEIR_PACKET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "counters.h"
@@ -23,6 +24,20 @@ struct raw_packet {
 	bool swapped;         /* host-order fields inside (NULL, NFLOG) are big endian */
 	uint8_t iface;        /* logical interface, part of the key; 0 in a replay */
 };
+
+/*
+ * Packets of a capture file lie one behind the other. Who looks at them in turn asks, with each, for
+ * what lies so many bytes behind it, which is more than a few dozen small packets. Readers do not:
+ * asked for a batch at once, memory would keep the reader waiting with nothing else to do.
+ */
+#define PACKET_AHEAD 6144
+
+/* `ahead`: PACKET_AHEAD, or 0 where packets come from a port. */
+static inline void packet_ask_ahead(const struct raw_packet *raw, size_t ahead)
+{
+	__builtin_prefetch(raw->data + ahead);
+	__builtin_prefetch(raw->data + ahead + 64);
+}
 
 enum packet_flag {
 	PACKET_FRAG_FIRST = 1 << 0, /* offset 0 and more to come */

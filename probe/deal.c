@@ -129,6 +129,7 @@ static void sort(struct deal *d, struct hand *hand, const struct raw_packet *raw
 		const struct raw_packet *raw = &raws[i];
 		const unsigned at = hand->count + i;
 		unsigned owner;
+		packet_ask_ahead(raw, PACKET_AHEAD);
 		hand->bytes += raw->caplen;
 		if (!is_sorted(d, raw, &owner)) {
 			deal_to_all(d, hand, raw, at);

@@ -292,6 +292,7 @@ static void admit_any(struct worker *w, const struct raw_packet *raw, int64_t ti
 /* Any packet that can be. */
 static void admit(struct worker *w, const struct raw_packet *raw)
 {
+	packet_ask_ahead(raw, w->ahead);
 	int64_t time_ns = arrive(w, raw);
 	w->number++;
 	if (w->speaks)
@@ -608,6 +609,7 @@ static void choose_ways(struct worker *w)
 	const struct conf *c = w->conf.conf;
 	w->short_cut = short_cut_is_there(c);
 	w->looks_into_udp = c->decap_flags != 0;
+	w->ahead = w->conf.live ? 0 : PACKET_AHEAD;
 	w->iface_mask = c->key_flags & KEY_INTERFACE ? UINT8_MAX : 0;
 }
 

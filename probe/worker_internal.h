@@ -35,6 +35,7 @@ struct worker {
 	bool short_cut;          /* plain packets have one: the key asks for nothing special */
 	bool looks_into_udp;     /* UDP may be a wrapper */
 	bool samples;            /* the sampler has something to decide */
+	size_t ahead;            /* packet_ask_ahead */
 	uint8_t iface_mask;      /* 0 where the interface is not in the key */
 	uint64_t key_rest;       /* what all keys of a batch have in common */
 	uint64_t batches;

@@ -79,9 +79,11 @@ run_all(const struct worker *w, const struct raw_packet *raws, unsigned n, bool 
 	/* of a copy of its own the compiler knows that nothing changes it */
 	const struct flow_secret secret = *w->conf.secret;
 	const struct raw_packet *raw = raws, *const end = raws + n;
+	const size_t ahead = w->ahead;
 	int64_t clock_ns = run->clock_ns;
 	for (uint64_t number = w->number + 1; raw < end; raw++, in++, number++) {
 		const int64_t time_ns = raw->time.ns;
+		packet_ask_ahead(raw, ahead);
 		if (time_ns < clock_ns || !admit_plain(w, &secret, raw, bare, in))
 			break;
 		clock_ns = time_ns;

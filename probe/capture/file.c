@@ -100,6 +100,7 @@ static int file_init(struct capture_file *file, const struct capture_conf *conf,
 			snprintf(errbuf, errsize, "%s: %s", conf->spec, err_str(rc));
 			return rc;
 		}
+		filter_look_ahead(file->filter, PACKET_AHEAD);
 	}
 	return file_pick_reader(file, errbuf, errsize);
 }

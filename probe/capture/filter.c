@@ -32,6 +32,7 @@ struct program {
 
 struct filter {
 	char *expression;
+	size_t ahead; /* packet_ask_ahead */
 	unsigned n;
 	const struct program *last; /* the one of the packet before */
 	struct program programs[FILTER_PROGRAMS];
@@ -49,6 +50,11 @@ int filter_new(const char *expression, struct filter **ret_filter)
 	}
 	*ret_filter = filter;
 	return 0;
+}
+
+void filter_look_ahead(struct filter *filter, size_t ahead)
+{
+	filter->ahead = ahead;
 }
 
 void filter_free(struct filter *filter)
@@ -220,8 +226,10 @@ static bool filter_match(struct filter *filter, const struct raw_packet *pkt)
 unsigned filter_keep(struct filter *filter, struct raw_packet *pkts, unsigned n)
 {
 	unsigned kept = 0;
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
+		packet_ask_ahead(&pkts[i], filter->ahead);
 		if (filter_match(filter, &pkts[i]))
 			pkts[kept++] = pkts[i];
+	}
 	return kept;
 }

@@ -34,6 +34,9 @@ int filter_check(struct filter *filter, uint16_t linktype, bool swapped, char *e
 int filter_open(const char *expression, uint16_t linktype, struct filter **ret_filter, char *errbuf,
 		unsigned errsize);
 
+/* From now on filter_keep asks so far ahead: packet_ask_ahead. */
+void filter_look_ahead(struct filter *filter, size_t ahead);
+
 /* Keeps the packets that match, in order and without gaps; returns their number. A link type for
  * which the expression does not compile matches nothing, which is logged once. */
 unsigned filter_keep(struct filter *filter, struct raw_packet *pkts, unsigned n);

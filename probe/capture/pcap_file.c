@@ -24,10 +24,6 @@ enum { HEADER_SIZE = 24, RECORD_SIZE = 16 };
 /* Places in a record's header. */
 enum { RECORD_SECONDS = 0, RECORD_FRACTION = 4, RECORD_CAPLEN = 8, RECORD_WIRELEN = 12 };
 
-/* How far ahead of the record at hand memory is asked for: some records of small packets, so that
- * headers are there when the chain of lengths reaches them. */
-#define PREFETCH_BYTES 4096
-
 typedef unsigned (*take_fn)(struct capture_file *file, struct raw_packet *pkts, unsigned max);
 
 struct pcap_format {
@@ -90,8 +86,6 @@ take_until(struct capture_file *file, struct raw_packet *pkts, unsigned max, boo
 		const uint32_t caplen = load32(at + RECORD_CAPLEN, big);
 		if (caplen > FILE_KEEP || (!whole && caplen > (size_t)(last - at)))
 			break;
-		__builtin_prefetch(at + PREFETCH_BYTES);
-		__builtin_prefetch(at + PREFETCH_BYTES + 64);
 		const uint32_t wirelen = load32(at + RECORD_WIRELEN, big);
 		pkt->data = at + RECORD_SIZE;
 		pkt->time = record_time(at, big, ns_per_tick);

@@ -466,7 +466,6 @@ static inline uint32_t plain_enhanced(const struct pcapng *ng, const struct rd *
 static inline __attribute__((always_inline)) unsigned
 take_enhanced(struct capture_file *file, struct raw_packet *pkts, unsigned max, bool big)
 {
-	enum { PREFETCH_BYTES = 4096 };
 	const struct pcapng *ng = file->state;
 	struct rd at = file->src.at;
 	unsigned n = 0;
@@ -475,7 +474,6 @@ take_enhanced(struct capture_file *file, struct raw_packet *pkts, unsigned max, 
 		if (length == 0)
 			break;
 		const uint8_t *p = rd_take(&at, length);
-		__builtin_prefetch(p + PREFETCH_BYTES);
 		uint32_t number = load32(p + EPB_IFACE, big);
 		const struct ng_iface *iface = &ng->ifaces[number];
 		uint64_t units = (uint64_t)load32(p + EPB_TIME_HIGH, big) << 32;
