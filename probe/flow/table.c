@@ -585,7 +585,9 @@ fetch_origins(const struct flow_table *t, const struct flow_packet *in,
 	for (; in < end; in++) {
 		const struct entry *e = in->hint;
 		const struct origin *o = &t->origin[e - t->entry];
-		__builtin_prefetch(e->packets[packet_dir(in, e->state)] == 0 ? (const void *)o : e, 1);
+		const bool opens = e->packets[packet_dir(in, e->state)] == 0;
+		__builtin_prefetch(opens ? (const void *)o : e, 1);
+		__builtin_prefetch(opens ? (const void *)&o->vlan : e, 1);
 	}
 }
 

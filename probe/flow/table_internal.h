@@ -69,14 +69,15 @@ struct entry {
 };
 _Static_assert(sizeof(struct entry) == 64, "an entry is a cache line");
 
-/* How a flow and its record began, and how its connection ended. */
+/* How a flow and its record began, and how its connection ended. First what the first packet of a
+ * direction writes, which so lies in one cache line in three cases of four. */
 struct origin {
 	int64_t first_ns[FLOW_DIRS]; /* least packet time in the record */
+	uint16_t ingress[FLOW_DIRS]; /* 0 when it does not fit */
+	uint16_t vlan, cvlan;
 	int64_t record_ns;           /* arrival of the record's first packet */
 	uint64_t id;                 /* free entries: number of the next free one */
 	int64_t closed_ns;           /* arrival of the closing packet, while CLOSED */
-	uint16_t vlan, cvlan;
-	uint16_t ingress[FLOW_DIRS]; /* 0 when it does not fit */
 };
 
 /* What most flows never have: an array whose memory is not even there before somebody writes. Its
