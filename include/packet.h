@@ -35,8 +35,9 @@ struct raw_packet {
 /* `ahead`: PACKET_AHEAD, or 0 where packets come from a port. */
 static inline void packet_ask_ahead(const struct raw_packet *raw, size_t ahead)
 {
-	__builtin_prefetch(raw->data + ahead);
-	__builtin_prefetch(raw->data + ahead + 64);
+	const uintptr_t at = (uintptr_t)raw->data + ahead; /* of no object, as it may be */
+	__builtin_prefetch((const void *)at);
+	__builtin_prefetch((const void *)(at + 64));
 }
 
 enum packet_flag {
