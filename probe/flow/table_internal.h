@@ -1,6 +1,6 @@
 /*
- * The inside of the flow table, shared by table.c (finding and making flows), expiry.c (ending
- * them) and record.c (what leaves).
+ * The inside of the flow table, shared by table.c (finding and making flows), table_life.c (the
+ * table as a whole), expiry.c (ending them) and record.c (what leaves).
  */
 #ifndef WEIR_FLOW_TABLE_INTERNAL_H
 #define WEIR_FLOW_TABLE_INTERNAL_H
