@@ -22,6 +22,12 @@ void message_init(struct message *m, struct transport *transport, size_t header,
 	};
 }
 
+void message_begin_at(struct message *m, uint8_t *mem)
+{
+	m->buf = mem;
+	m->len = m->header;
+}
+
 static void put16(uint8_t *p, size_t v)
 {
 	p[0] = (uint8_t)(v >> 8);
@@ -62,10 +68,8 @@ static void begin_set(struct message *m, uint16_t set_id, size_t n)
 
 uint8_t *message_room(struct message *m, uint16_t set_id, size_t n, enum message_record kind)
 {
-	if (m->buf == NULL) {
-		m->buf = m->transport->ops->reserve(m->transport, m->max);
-		m->len = m->header;
-	}
+	if (m->buf == NULL)
+		message_begin_at(m, m->transport->ops->reserve(m->transport, m->max));
 	if (m->set_at == 0 || m->set_id != set_id) {
 		/* `max` is a multiple of 4: the old set's padding is inside what is aligned here.
 		 */

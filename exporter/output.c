@@ -367,7 +367,7 @@ void output_stats_get(const struct output *o, struct output_stats *ret_stats)
 		.records_in = stat_get(&c->records_in),
 		.unsampled = stat_get(&c->unsampled),
 		.filtered = stat_get(&c->filtered),
-		.queued = stat_get(&c->queued),
+		.queued = stat_get(&c->queued) + stat_get(&c->complete),
 		.unconfirmed = stat_get(&c->unconfirmed),
 		.spooled = stat_get(&c->spooled),
 		.spooled_bytes = stat_get(&c->spooled_bytes),

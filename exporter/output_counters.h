@@ -48,6 +48,7 @@ struct output_counters {
 	stat_t spooled;	    /* on disk */
 	stat_t spooled_bytes;
 	stat_t recovered;   /* what an earlier run left on disk, counted into `in` */
+	stat_t complete;    /* no sessions: in messages that wait for others of their row */
 	stat_t lag_ns;	    /* age of the oldest record that was not sent */
 	_Atomic bool up;
 	_Atomic int error; /* first error that made the output fail */

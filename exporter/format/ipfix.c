@@ -13,15 +13,15 @@ enum {
 	IPFIX_OPTIONS_SET = 3,
 };
 
-static void put_header(struct templated *t, size_t len, struct pkt_time now)
+static void put_header(struct templated *t, const struct draft *d, size_t len, struct pkt_time now)
 {
-	struct wr w = wr_init(t->message.buf, IPFIX_HEADER);
+	struct wr w = wr_init(d->message.buf, IPFIX_HEADER);
 	wr_u16(&w, IPFIX_VERSION);
 	wr_u16(&w, len);
 	wr_u32(&w, (uint32_t)(now.ns / NS_PER_S));
 	wr_u32(&w, t->sequence);
 	wr_u32(&w, t->spec->domain);
-	t->sequence += t->message.data_records;
+	t->sequence += d->message.data_records;
 }
 
 #define IPFIX_DIALECT(wire_)                                                                       \

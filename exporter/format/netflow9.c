@@ -13,13 +13,13 @@ enum {
 	V9_OPTIONS_SET = 1,
 };
 
-static void put_header(struct templated *t, size_t len, struct pkt_time now)
+static void put_header(struct templated *t, const struct draft *d, size_t len, struct pkt_time now)
 {
 	(void)len;
-	const struct uptime_header h = uptime_header(&t->uptime, now, true);
-	struct wr w = wr_init(t->message.buf, V9_HEADER);
+	const struct uptime_header h = uptime_header(&d->uptime, now, true);
+	struct wr w = wr_init(d->message.buf, V9_HEADER);
 	wr_u16(&w, V9_VERSION);
-	wr_u16(&w, t->message.records);
+	wr_u16(&w, d->message.records);
 	wr_u32(&w, h.uptime_ms);
 	wr_u32(&w, h.seconds);
 	wr_u32(&w, t->sequence);

@@ -3,6 +3,11 @@
  * is more than a second of the clock behind, and before templates are sent again: by size and
  * clock alone.
  *
+ * Lanes: a transport may send messages of one length that follow one another for the price of few
+ * (udp.c). IPv4 and IPv6 mixed make them differ; so there each template has messages of its own,
+ * which wait, complete, until a row of them is full or a second is over, and get their header and
+ * their place in the sequence as they leave.
+ *
  * Templates and options go in messages of their own, before the first flow records: nfcapd takes
  * options records between flow records of one IPFIX message for a gap in the sequence. Each
  * options template has a set of its own, because nfcapd reads only the first of a set.
@@ -31,29 +36,36 @@ static void set_due(struct templated *t)
 	t->base.due_ns = due;
 }
 
-static void flush(struct templated *t, struct pkt_time now)
+static void send_draft(struct templated *t, struct draft *d, struct pkt_time now)
 {
-	struct message *m = &t->message;
-	if (message_empty(m))
-		return;
-	size_t len = message_finish(m);
-	t->dialect->put_header(t, len, departure_time(&t->departure, now));
-	t->departure = (struct departure){0};
+	struct message *m = &d->message;
+	const size_t len = message_finish(m);
+	t->dialect->put_header(t, d, len, departure_time(&t->departure, now));
 	t->totals.messages++;
 	t->totals.octets += len;
 	t->totals.flow_records += m->flow_records;
 	message_send(m);
 }
 
+/* The message outside the lanes. */
+static void flush_draft(struct templated *t, struct pkt_time now)
+{
+	if (message_empty(&t->draft.message))
+		return;
+	send_draft(t, &t->draft, now);
+	if (t->lanes == NULL)
+		t->departure = (struct departure){0};
+}
+
 /* Room in this message or, after sending it, in the next: records are known to fit in one. */
 static uint8_t *make_room(struct templated *t, uint16_t set_id, size_t n, enum message_record kind,
 			  struct pkt_time now)
 {
-	uint8_t *p = message_room(&t->message, set_id, n, kind);
+	uint8_t *p = message_room(&t->draft.message, set_id, n, kind);
 	if (p != NULL)
 		return p;
-	flush(t, now);
-	return message_room(&t->message, set_id, n, kind);
+	flush_draft(t, now);
+	return message_room(&t->draft.message, set_id, n, kind);
 }
 
 /* ---- templates and options ---- */
@@ -78,7 +90,7 @@ static void send_templates(struct templated *t, struct pkt_time now)
 static void send_options_template(struct templated *t, const struct options_row *row,
 				  struct pkt_time now)
 {
-	message_end_set(&t->message);
+	message_end_set(&t->draft.message);
 	uint8_t *p = make_room(t, t->dialect->options_set, options_template_len(row),
 			       MESSAGE_TEMPLATE, now);
 	options_put_template(row, p);
@@ -102,13 +114,14 @@ static const struct options_row *options_at(const struct templated *t, unsigned 
 static void announce(struct templated *t, struct pkt_time now)
 {
 	const struct options_row *row;
-	flush(t, now);
+	flush_draft(t, now);
+	t->draft.uptime = t->uptime;
 	send_templates(t, now);
 	for (unsigned i = 0; (row = options_at(t, i)) != NULL; i++)
 		send_options_template(t, row, now);
 	for (unsigned i = 0; (row = options_at(t, i)) != NULL; i++)
 		send_options(t, row, now);
-	flush(t, now);
+	flush_draft(t, now);
 	t->refreshed_ns = now.ns;
 	t->refreshed_messages = t->totals.messages;
 }
@@ -120,18 +133,111 @@ static bool is_refresh_due_by_packets(const struct templated *t)
 	return limit != 0 && t->totals.messages - t->refreshed_messages >= limit;
 }
 
-/* Room for a flow record; templates go before the message that it may have to begin. */
-static uint8_t *make_flow_room(struct templated *t, uint16_t set_id, size_t n, struct pkt_time now)
+/* ---- lanes ---- */
+
+/* Completes the message in the transport's memory. */
+static void send_copy(struct templated *t, struct draft *d, struct pkt_time now)
 {
-	if (!message_empty(&t->message)) {
-		uint8_t *p = message_room(&t->message, set_id, n, MESSAGE_FLOW);
+	struct message *m = &d->message;
+	const size_t len = message_finish(m);
+	uint8_t *loan = t->base.transport->ops->reserve(t->base.transport, len);
+	memcpy(loan, m->buf, len);
+	m->buf = loan;
+	send_draft(t, d, now);
+}
+
+static struct draft *lane_draft(const struct lane *lane)
+{
+	return &lane->draft[lane->complete];
+}
+
+static void send_lane(struct templated *t, struct lane *lane, struct pkt_time now)
+{
+	unsigned n = lane->complete;
+	if (n < t->lane_max && !message_empty(&lane_draft(lane)->message))
+		n++;
+	for (unsigned i = 0; i < n; i++) {
+		if (i < lane->complete)
+			stat_add(&t->base.counters->complete,
+				 -(uint64_t)lane->draft[i].message.flow_records);
+		if (is_refresh_due_by_packets(t))
+			announce(t, now);
+		send_copy(t, &lane->draft[i], now);
+	}
+	lane->complete = 0;
+}
+
+/* All that waits. */
+static void flush(struct templated *t, struct pkt_time now)
+{
+	for (unsigned i = 0; t->lanes != NULL && i < t->set.count; i++)
+		send_lane(t, &t->lanes[i], now);
+	flush_draft(t, now);
+	t->departure = (struct departure){0};
+}
+
+/* ---- flow records ---- */
+
+/* Where a flow record goes. */
+struct place {
+	struct lane *lane; /* NULL: there are none */
+	uint16_t set_id;
+	size_t n;		    /* bytes of the record */
+	const struct flow_dir *dir; /* whose times it has */
+};
+
+static struct draft *draft_of(struct templated *t, const struct place *at)
+{
+	return at->lane != NULL ? lane_draft(at->lane) : &t->draft;
+}
+
+static bool uptime_fits(const struct templated *t, const struct place *at)
+{
+	return !templated_v9(t) ||
+	       uptime_reaches(&draft_of((struct templated *)t, at)->uptime, at->dir);
+}
+
+/* The message in the making takes no more. */
+static void close_draft(struct templated *t, const struct place *at, struct pkt_time now)
+{
+	if (at->lane == NULL) {
+		flush_draft(t, now);
+		return;
+	}
+	struct message *m = &lane_draft(at->lane)->message;
+	message_finish(m);
+	stat_add(&t->base.counters->complete, m->flow_records);
+	if (++at->lane->complete == t->lane_max)
+		send_lane(t, at->lane, now);
+}
+
+/* v9: with a base that the record's times can be counted from, for the whole message. */
+static void begin_draft(struct templated *t, const struct place *at, struct pkt_time now)
+{
+	if (at->lane == NULL && is_refresh_due_by_packets(t))
+		announce(t, now);
+	struct draft *d = draft_of(t, at);
+	uptime_begin(&t->uptime, now);
+	if (!uptime_reaches(&t->uptime, at->dir))
+		uptime_move(&t->uptime, at->dir);
+	d->uptime = t->uptime;
+	if (at->lane != NULL)
+		message_begin_at(&d->message, at->lane->mem + at->lane->complete * d->message.max);
+}
+
+static uint8_t *make_flow_room(struct templated *t, const struct place *at, struct pkt_time now)
+{
+	struct message *m = &draft_of(t, at)->message;
+	if (!message_empty(m)) {
+		uint8_t *p = NULL;
+		if (uptime_fits(t, at))
+			p = message_room(m, at->set_id, at->n, MESSAGE_FLOW);
 		if (p != NULL)
 			return p;
-		flush(t, now);
+		close_draft(t, at, now);
 	}
-	if (is_refresh_due_by_packets(t))
-		announce(t, now);
-	return message_room(&t->message, set_id, n, MESSAGE_FLOW);
+	begin_draft(t, at, now);
+	return message_room(&draft_of(t, at)->message, at->set_id, at->n, MESSAGE_FLOW);
 }
 
 static void send_totals(struct templated *t, struct pkt_time now)
@@ -166,50 +272,46 @@ void templated_advance(struct encoder *enc, struct pkt_time now)
 	set_due(t);
 }
 
-/* v9: a base that the record's times can be counted from, for the whole message. */
-static void fit_uptime(struct templated *t, const struct flow_dir *d, struct pkt_time now)
+static unsigned template_of(const struct templated *t, const struct flow_record *r)
 {
-	if (message_empty(&t->message))
-		uptime_begin(&t->uptime, now);
-	if (uptime_reaches(&t->uptime, d))
-		return;
-	flush(t, now);
-	uptime_move(&t->uptime, d);
+	return t->set.by_shape[flow_shape(r)];
 }
 
-static const struct template *template_of(const struct templated *t, const struct flow_record *r)
+/* `dir`: the direction whose times the plan takes. */
+static inline void put_record(struct templated *t, const struct flow_record *r, unsigned index,
+			      const struct plan *plan, const struct flow_dir *dir,
+			      struct pkt_time now)
 {
-	return &t->set.templates[t->set.by_shape[flow_shape(r)]];
-}
-
-/* `d`: the direction whose times the plan takes. */
-static inline void put_record(struct templated *t, const struct flow_record *r,
-			      const struct template *tp, const struct plan *plan,
-			      const struct flow_dir *d, struct pkt_time now)
-{
-	if (templated_v9(t))
-		fit_uptime(t, d, now);
-	uint8_t *p = message_more(&t->message, tp->id, plan->len);
+	const struct place at = {
+		.lane = t->lanes != NULL ? &t->lanes[index] : NULL,
+		.set_id = t->set.templates[index].id,
+		.n = plan->len,
+		.dir = dir,
+	};
+	uint8_t *p = NULL;
+	if (uptime_fits(t, &at))
+		p = message_more(&draft_of(t, &at)->message, at.set_id, at.n);
 	if (p == NULL)
-		p = make_flow_room(t, tp->id, plan->len, now);
-	plan_run(plan, r, uptime_boot_ms(&t->uptime), p);
+		p = make_flow_room(t, &at, now);
+	plan_run(plan, r, uptime_boot_ms(&draft_of(t, &at)->uptime), p);
+	const bool first = !t->departure.any;
 	departure_note(&t->departure, now);
-	if (t->message.records == 1)
+	if (first)
 		set_due(t);
 }
 
 void templated_record(struct encoder *enc, const struct flow_record *r, struct pkt_time now)
 {
 	struct templated *t = templated_of(enc);
-	const struct template *tp = template_of(t, r);
-	put_record(t, r, tp, &tp->plan, &r->dir[FLOW_FORWARD], now);
+	const unsigned i = template_of(t, r);
+	put_record(t, r, i, &t->set.templates[i].plan, &r->dir[FLOW_FORWARD], now);
 }
 
 void templated_record_turned(struct encoder *enc, const struct flow_record *r, struct pkt_time now)
 {
 	struct templated *t = templated_of(enc);
-	const struct template *tp = template_of(t, r);
-	put_record(t, r, tp, &tp->turned, &r->dir[FLOW_REVERSE], now);
+	const unsigned i = template_of(t, r);
+	put_record(t, r, i, &t->set.templates[i].turned, &r->dir[FLOW_REVERSE], now);
 }
 
 void templated_end(struct encoder *enc, struct pkt_time now, bool last)
@@ -217,6 +319,7 @@ void templated_end(struct encoder *enc, struct pkt_time now, bool last)
 	(void)last;
 	struct templated *t = templated_of(enc);
 	flush(t, now);
+	t->draft.uptime = t->uptime;
 	send_totals(t, now);
 	flush(t, now);
 }
@@ -224,7 +327,7 @@ void templated_end(struct encoder *enc, struct pkt_time now, bool last)
 void templated_abandon(struct encoder *enc)
 {
 	struct templated *t = templated_of(enc);
-	message_abandon(&t->message);
+	message_abandon(&t->draft.message);
 	t->departure = (struct departure){0};
 }
 
@@ -237,8 +340,14 @@ void templated_close(struct encoder *enc)
 {
 	if (enc == NULL)
 		return;
-	template_set_free(&templated_of(enc)->set);
-	free(enc);
+	struct templated *t = templated_of(enc);
+	if (t->lanes != NULL) {
+		free(t->lanes->draft);
+		free(t->lanes->mem);
+		free(t->lanes);
+	}
+	template_set_free(&t->set);
+	free(t);
 }
 
 /* ---- opening ---- */
@@ -269,6 +378,31 @@ static size_t longest(const struct templated *t)
 	return n;
 }
 
+/* Rows of messages of one length, for a transport that has a use for them. */
+static int make_lanes(struct templated *t, const struct encoder_conf *conf)
+{
+	const unsigned n = conf->transport != NULL ? conf->transport->row : 0;
+	if (n <= 1)
+		return 0;
+	const size_t count = t->set.count;
+	t->lanes = calloc(count, sizeof(*t->lanes));
+	struct draft *drafts = calloc(count * n, sizeof(*drafts));
+	uint8_t *mem = malloc(count * n * conf->max_message);
+	if (t->lanes == NULL || drafts == NULL || mem == NULL) {
+		free(drafts);
+		free(mem);
+		return ERR_NOMEM;
+	}
+	t->lane_max = n;
+	for (size_t i = 0; i < count; i++)
+		t->lanes[i] = (struct lane){.draft = drafts + i * n,
+					    .mem = mem + i * n * conf->max_message};
+	for (size_t i = 0; i < count * n; i++)
+		message_init(&drafts[i].message, conf->transport, t->dialect->header,
+			     conf->max_message);
+	return 0;
+}
+
 static int prepare(struct templated *t, const struct encoder_conf *conf, struct errtext *e)
 {
 	const enum field_default which = templated_v9(t) ? IN_V9 : IN_IPFIX;
@@ -281,14 +415,14 @@ static int prepare(struct templated *t, const struct encoder_conf *conf, struct 
 	err = template_set_make(&t->list, t->dialect->wire, &t->set);
 	if (err != 0)
 		return err;
-	message_init(&t->message, conf->transport, t->dialect->header, conf->max_message);
-	if (!message_fits(&t->message, longest(t)))
+	message_init(&t->draft.message, conf->transport, t->dialect->header, conf->max_message);
+	if (!message_fits(&t->draft.message, longest(t)))
 		return fail(e, ERR_USAGE,
 			    "messages of %zu bytes are too small, a record or template takes %zu; "
 			    "take a larger mtu= or fewer fields",
 			    conf->max_message,
 			    t->dialect->header + MESSAGE_SET_HEADER + longest(t));
-	return 0;
+	return make_lanes(t, conf);
 }
 
 int templated_open(const struct encoder_conf *conf, const struct dialect *dialect,

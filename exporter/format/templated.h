@@ -14,6 +14,20 @@
 
 struct templated;
 
+/* A message in the making, or complete and not sent yet. */
+struct draft {
+	struct message message;
+	struct uptime uptime; /* v9: the base of its records' times */
+};
+
+/* Messages of one template, which leave together: some that are complete, and behind them the one
+ * in the making. In memory of their own. */
+struct lane {
+	struct draft *draft; /* lane_max of them, and as much memory */
+	uint8_t *mem;
+	unsigned complete;
+};
+
 /* What one protocol does its own way. */
 struct dialect {
 	enum template_wire wire;
@@ -23,7 +37,8 @@ struct dialect {
 
 	/* Writes the header of a finished message of `len` bytes at the message's start and moves
 	 * the sequence on. */
-	void (*put_header)(struct templated *t, size_t len, struct pkt_time now);
+	void (*put_header)(struct templated *t, const struct draft *d, size_t len,
+			   struct pkt_time now);
 };
 
 struct templated {
@@ -34,11 +49,13 @@ struct templated {
 	struct options_totals totals;
 	struct field_list list;
 	struct template_set set;
-	struct message message;
-	struct uptime uptime; /* v9 */
+	struct draft draft;   /* flow records are in it where there are no lanes */
+	struct lane *lanes;   /* by template; NULL: there are none */
+	unsigned lane_max;    /* messages of a lane */
+	struct uptime uptime; /* v9: for the next message */
 	uint32_t sequence;
-	struct departure departure;
-	int64_t refreshed_ns; /* clock at the last templates */
+	struct departure departure;  /* of all that waits */
+	int64_t refreshed_ns;	     /* clock at the last templates */
 	uint64_t refreshed_messages; /* messages sent by then */
 };
 

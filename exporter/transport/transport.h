@@ -69,8 +69,8 @@ struct session_ops {
 	uint64_t (*under_way)(const struct transport *t);
 };
 
-/* What a transport is made from. All of it outlives the transport. A transport to a network adds each
- * socket it connects to `own` (own_add, which takes NULL), and drops it when it closes it. */
+/* What a transport is made from. All of it outlives the transport. A transport to a network adds
+ * each socket it connects to `own` (own_add, which takes NULL), and drops it when it closes it. */
 struct transport_conf {
 	struct own *own;
 	const struct url_spec *spec;
@@ -88,7 +88,9 @@ struct transport {
 	size_t max_message; /* bytes one `commit` may have; text has no messages: the largest lot */
 	int64_t due_ns;	    /* clock at which a file is complete; DUE_NOW when it is big enough */
 	bool lazy;	    /* begins with the first record, not with the first item (files) */
-	bool datagrams;	    /* what the receiver has no room for is lost: paced finely */
+	unsigned row;	/* messages of one length in a row that cost it little more than one; 0, 1:
+			   none */
+	bool datagrams; /* what the receiver has no room for is lost: paced finely */
 };
 
 struct transport_ops {

@@ -97,8 +97,8 @@ struct udp {
 	int64_t paid_until_ns;	 /* monotonic: what was sent is paid for up to here */
 	int64_t stuck_ns;	 /* monotonic: since when the system takes nothing; 0: it does */
 	bool ended;
-	int last_errno; /* said in the log */
-	uint64_t refused;	 /* sends that told of an earlier refusal */
+	int last_errno;	  /* said in the log */
+	uint64_t refused; /* sends that told of an earlier refusal */
 };
 
 static struct udp *udp_of(struct transport *t)
@@ -578,11 +578,10 @@ static int make_ring(struct udp *u, bool ip6)
 		u->slots = SLOTS_MIN;
 	if (size / u->base.max_message > SLOTS_MAX)
 		u->slots = SLOTS_MAX;
-	u->batch = (unsigned)(TRAIN_BYTES / u->base.max_message);
-	if (u->batch < BATCH_MIN)
-		u->batch = BATCH_MIN;
-	if (u->batch > TRAINS_MAX)
-		u->batch = TRAINS_MAX;
+	u->base.row = (unsigned)(TRAIN_BYTES / u->base.max_message);
+	if (u->base.row > TRAINS_MAX)
+		u->base.row = TRAINS_MAX;
+	u->batch = u->base.row < BATCH_MIN ? BATCH_MIN : u->base.row;
 	u->mem_size = (size_t)u->slots * u->base.max_message;
 	/* what is never filled costs no memory */
 	void *mem = mmap(NULL, u->mem_size, PROT_READ | PROT_WRITE,
