@@ -1,6 +1,8 @@
 /* The clocks, and the one text form of packet time (RFC 3339). */
 #include "tstamp.h"
 
+#include <stdbool.h>
+#include <string.h>
 #include <time.h>
 
 #include "digits.h"
@@ -23,7 +25,8 @@ struct pkt_time wall_now(void)
 }
 
 /* Days to civil date, proleptic Gregorian, for days >= 0 since 1970-01-01 (H. Hinnant's
- * algorithm, public domain): gmtime_r costs ten times as much and this runs per record. */
+ * algorithm, public domain): gmtime_r costs ten times as much, and times come from packets in any
+ * order. */
 static char *put_date(char *p, uint32_t days)
 {
 	uint32_t z = days + 719468;
@@ -41,20 +44,45 @@ static char *put_date(char *p, uint32_t days)
 	return put_digits2(p, day);
 }
 
-unsigned tstamp_rfc3339(struct pkt_time t, char *buf)
+enum {
+	SECOND_LEN = 20, /* 2023-11-14T22:13:20. */
+	SECONDS = 64,	 /* most flows of a while began and ended in so many */
+};
+
+/* A second as text. */
+struct second {
+	uint64_t s;
+	bool known;
+	char text[SECOND_LEN];
+};
+
+static void put_second(char *p, uint64_t s)
 {
-	uint64_t ns = t.ns < 0 ? 0 : (uint64_t)t.ns;
-	uint64_t s = ns / NS_PER_S;
-	uint32_t of_day = (uint32_t)(s % 86400);
-	char *p = put_date(buf, (uint32_t)(s / 86400));
+	const uint32_t of_day = (uint32_t)(s % 86400);
+	p = put_date(p, (uint32_t)(s / 86400));
 	*p++ = 'T';
 	p = put_digits2(p, of_day / 3600);
 	*p++ = ':';
 	p = put_digits2(p, of_day / 60 % 60);
 	*p++ = ':';
 	p = put_digits2(p, of_day % 60);
-	*p++ = '.';
-	uint32_t part = (uint32_t)(ns % NS_PER_S);
+	*p = '.';
+}
+
+unsigned tstamp_rfc3339(struct pkt_time t, char *buf)
+{
+	static _Thread_local struct second seconds[SECONDS];
+	const uint64_t ns = t.ns < 0 ? 0 : (uint64_t)t.ns;
+	const uint64_t s = ns / NS_PER_S;
+	const uint32_t part = (uint32_t)(ns % NS_PER_S);
+	struct second *second = &seconds[s % SECONDS];
+	if (second->s != s || !second->known) {
+		put_second(second->text, s);
+		second->s = s;
+		second->known = true;
+	}
+	memcpy(buf, second->text, SECOND_LEN);
+	char *p = buf + SECOND_LEN;
 	*p++ = (char)('0' + part / 100000000);
 	p = put_digits8(p, part % 100000000);
 	*p++ = 'Z';

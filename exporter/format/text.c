@@ -5,6 +5,7 @@
 #include "text.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 #include "digits.h"
@@ -32,35 +33,29 @@ char *text_ip4(char *p, const uint8_t *addr)
 static const char hex_lower[] = "0123456789abcdef";
 static const char hex_upper[] = "0123456789ABCDEF";
 
-static char *put_group(char *p, unsigned v)
+/* Four hex digits at once, one a byte, the leading zeros shifted out. */
+static inline char *put_group(char *p, uint32_t v)
 {
-	if (v >= 0x1000)
-		*p++ = hex_lower[v >> 12];
-	if (v >= 0x100)
-		*p++ = hex_lower[v >> 8 & 15];
-	if (v >= 0x10)
-		*p++ = hex_lower[v >> 4 & 15];
-	*p++ = hex_lower[v & 15];
-	return p;
+	const unsigned zeros = (v < 0x1000) + (v < 0x100) + (v < 0x10);
+	const uint32_t nibbles =
+		(v & 0xf000) << 12 | (v & 0x0f00) << 8 | (v & 0x00f0) << 4 | (v & 0x000f);
+	const uint32_t letters = (nibbles + 0x06060606) >> 4 & 0x01010101;
+	const uint32_t text =
+		htobe32((nibbles + 0x30303030 + letters * ('a' - '9' - 1)) << 8 * zeros);
+	memcpy(p, &text, sizeof(text));
+	return p + 4 - zeros;
 }
 
 /* The longest run of two or more zero groups, the first of equals: *ret_from .. *ret_to. */
-static void find_zeros(const uint16_t *group, unsigned *ret_from, unsigned *ret_to)
+static inline void find_zeros(const uint16_t *group, unsigned *ret_from, unsigned *ret_to)
 {
-	unsigned from = 8, to = 8;
-	for (unsigned i = 0; i < 8;) {
-		unsigned start = i;
-		while (i < 8 && group[i] == 0)
-			i++;
-		if (i - start >= 2 && i - start > to - from) {
-			from = start;
-			to = i;
-		}
-		if (i == start)
-			i++;
-	}
-	*ret_from = from;
-	*ret_to = to;
+	unsigned zero = 0, begins = 0, length = 0;
+	for (unsigned i = 0; i < 8; i++)
+		zero |= (unsigned)(group[i] == 0) << i;
+	for (; zero != 0; zero &= zero >> 1, length++)
+		begins = zero; /* bits where a run of more than `length` begins */
+	*ret_from = length >= 2 ? (unsigned)__builtin_ctz(begins) : 8;
+	*ret_to = length >= 2 ? *ret_from + length : 8;
 }
 
 char *text_ip6(char *p, const uint8_t *addr)

@@ -1,5 +1,6 @@
 /* Flow records as JSON lines, against lines written by hand. */
 #include <arpa/inet.h>
+#include <time.h>
 
 #include "../../exporter/format/text.h"
 #include "export.h"
@@ -188,5 +189,27 @@ Test(text, addresses_as_inet_ntop_writes_them)
 			addr[k] = random() % 3 ? 0 : (uint8_t)random();
 		expect_address(AF_INET6, addr);
 		expect_address(AF_INET, addr);
+	}
+}
+
+/* Seconds near each other, and some that are any number of minutes apart. */
+Test(text, times_as_gmtime_tells_them)
+{
+	static const int64_t apart[] = {1, 63, 64, 65, 6400, 86400, 64 * 86400};
+	srandom(5);
+	int64_t at = 0;
+	for (unsigned i = 0; i < 200000; i++) {
+		char want[64], got[TSTAMP_RFC3339_SIZE];
+		const time_t t = at;
+		const unsigned ns = (unsigned)random() % 1000000000;
+		struct tm tm;
+		strftime(want, sizeof(want), "%Y-%m-%dT%H:%M:%S", gmtime_r(&t, &tm));
+		snprintf(want + strlen(want), 16, ".%09uZ", ns);
+		cr_assert_eq(tstamp_rfc3339((struct pkt_time){at * NS_PER_S + ns}, got),
+			     strlen(want));
+		cr_assert_str_eq(got, want);
+		at += apart[random() % 7] * (random() % 3 - 1);
+		if (at < 0 || at > PKT_TIME_MAX / NS_PER_S - 1)
+			at = random();
 	}
 }
