@@ -9,15 +9,17 @@
  *   A  IMIX, TCP and UDP, flows picked by Zipf 1.0
  *   B  64-byte frames, flows in turn
  *   C  flood: 64-byte frames, SYNs from new flows, every fourth answered once a little later
- *   D  IMIX, flows picked by Zipf 1.0, half IPv6, half VLAN-tagged, nanosecond file
+ *   D  IMIX, flows picked by Zipf 0.8, half IPv6, half VLAN-tagged, nanosecond file
  *   V  B's flows in IPv6
- *   U  64-byte frames: every flow once, in turn, then flows picked alike (cost against flows)
+ *   U  64-byte frames: every flow's first packet and its answer, in turn, then flows picked alike (cost
+ *      against flows)
  *   E  nine frames of C's flood, then one of `flows` established flows in turn (10.200.0.0/14)
  *
  * IPv4 header checksums are right; transport checksums are 0, since no meter looks at them.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -43,6 +45,7 @@ struct options {
 	uint32_t flows;
 	uint64_t seed;
 	double pps;
+	double zipf; /* exponent of the flows' shares */
 	const char *path;
 	bool nanoseconds;
 };
@@ -118,18 +121,18 @@ static double random_unit(struct gen *g)
 	return (double)(random64(g) >> 11) * 0x1p-53;
 }
 
-/* Weights 1, 1/2, 1/3 ... */
-static void zipf_init(struct gen *g, uint32_t n)
+/* Weights 1, 1/2^s, 1/3^s ... */
+static void zipf_init(struct gen *g, uint32_t n, double s)
 {
 	g->alias_keep = array(n, sizeof(double));
 	g->alias_other = array(n, sizeof(uint32_t));
 	uint32_t *small = array(n, sizeof(uint32_t)), *large = array(n, sizeof(uint32_t));
 	double sum = 0;
 	for (uint32_t i = 0; i < n; i++)
-		sum += 1.0 / (i + 1);
+		sum += pow(i + 1, -s);
 	uint32_t smalls = 0, larges = 0;
 	for (uint32_t i = 0; i < n; i++) {
-		g->alias_keep[i] = n / (sum * (i + 1));
+		g->alias_keep[i] = n * pow(i + 1, -s) / sum;
 		if (g->alias_keep[i] < 1)
 			small[smalls++] = i;
 		else
@@ -355,7 +358,7 @@ static unsigned tcp_flags_of(const struct gen *g, uint32_t number, uint32_t left
 
 static void make_zipf(struct gen *g)
 {
-	zipf_init(g, g->opt.flows);
+	zipf_init(g, g->opt.flows, g->opt.zipf);
 	g->left = array(g->opt.flows, sizeof(uint32_t));
 	/* the flows' order first, so that each packet knows how many come after it */
 	uint64_t start = g->rng;
@@ -394,10 +397,11 @@ static void make_in_turn(struct gen *g)
 static void make_uniform(struct gen *g)
 {
 	for (uint64_t i = 0; i < g->opt.packets; i++) {
-		bool first = i < g->opt.flows;
-		uint32_t number = first ? (uint32_t)i : random_below(g, g->opt.flows);
+		const bool opening = i < 2 * (uint64_t)g->opt.flows, answer = opening && i % 2 != 0;
+		uint32_t number = opening ? (uint32_t)(i / 2) : random_below(g, g->opt.flows);
 		struct flow f = flow_of(g, number);
-		emit_fixed(g, &f, number, !first && random64(g) >> 63, first ? SYN : ACK);
+		bool reverse = opening ? answer : random64(g) >> 63;
+		emit_fixed(g, &f, number, reverse, !opening ? ACK : answer ? SYN | ACK : SYN);
 	}
 }
 
@@ -442,16 +446,17 @@ static const struct workload {
 	uint64_t packets;
 	uint32_t flows;
 	double pps;
+	double zipf;
 	void (*make)(struct gen *g);
 } workloads[] = {
-	/* of A's 1.2 M and D's 0.2 M flows as many are met as packets allow: 1.0 M and 0.2 M */
-	{'A', false, 20000000, 1200000, 1e6, make_zipf},
-	{'B', false, 10000000, 1000, 1e6, make_in_turn},
-	{'C', false, 10000000, 0, 1e6, make_flood},
-	{'D', true, 10000000, 200000, 1e6, make_zipf},
-	{'E', false, 10000000, 10000, 1e6, make_flood_background},
-	{'U', false, 20000000, 1000000, 5e6, make_uniform},
-	{'V', false, 10000000, 1000, 1e6, make_in_turn},
+	/* of A's 1.2 M flows as many are met as packets allow: 1.0 M */
+	{'A', false, 20000000, 1200000, 1e6, 1.0, make_zipf},
+	{'B', false, 10000000, 1000, 1e6, 0, make_in_turn},
+	{'C', false, 10000000, 0, 1e6, 0, make_flood},
+	{'D', true, 10000000, 200000, 1e6, 0.8, make_zipf},
+	{'E', false, 10000000, 10000, 1e6, 0, make_flood_background},
+	{'U', false, 20000000, 1000000, 5e6, 0, make_uniform},
+	{'V', false, 10000000, 1000, 1e6, 0, make_in_turn},
 };
 
 static const struct workload *workload_find(char name)
@@ -489,6 +494,7 @@ static const struct workload *parse(int argc, char **argv, struct options *ret_o
 	o.packets = o.packets != 0 ? o.packets : w->packets;
 	o.flows = o.flows != 0 ? o.flows : w->flows;
 	o.pps = o.pps > 0 ? o.pps : w->pps;
+	o.zipf = w->zipf;
 	if (o.workload == 'E' && o.flows > 0x3ffff)
 		usage();
 	*ret_opt = o;

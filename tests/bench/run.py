@@ -37,7 +37,7 @@ WORKLOADS = {
     "A": "20 M packets, IMIX, TCP and UDP, 1.05 M biflows, Zipf 1.0, order random",
     "B": "10 M packets of 64 bytes, 1000 biflows in turn",
     "C": "flood: 10 M packets of 64 bytes, 8 M flows of one or two packets",
-    "D": "10 M packets, IMIX, 0.2 M biflows, Zipf 1.0, half IPv6, half VLAN-tagged, ns pcap",
+    "D": "10 M packets, IMIX, 0.2 M biflows, Zipf 0.8, half IPv6, half VLAN-tagged, ns pcap",
 }
 PACKETS = {"A": 20_000_000, "B": 10_000_000, "C": 10_000_000, "D": 10_000_000,
            "E": 10_000_000, "U": 10_000_000, "V": 10_000_000}
@@ -54,13 +54,23 @@ def say(*words):
 
 def build_programs():
     os.makedirs(BUILD, exist_ok=True)
-    for name, libs in (("gen", []), ("floor", []), ("sink", []), ("pcapcount", ["-lpcap"]),
+    for name, libs in (("gen", ["-lm"]), ("floor", []), ("sink", []), ("pcapcount", ["-lpcap"]),
                        ("blast", []), ("ringcount", [])):
         source, program = os.path.join(HERE, name + ".c"), os.path.join(BUILD, name)
         if os.path.exists(program) and os.path.getmtime(program) >= os.path.getmtime(source):
             continue
         subprocess.run([os.environ.get("CC", "cc"), "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE",
                         "-o", program, source, *libs], check=True)
+
+
+def copy_start(source, target, size):
+    with open(source, "rb") as f, open(target, "wb") as t:
+        while size > 0:
+            piece = f.read(min(size, 1 << 24))
+            t.write(piece)
+            size -= len(piece)
+        t.flush()
+        os.fsync(t.fileno())
 
 
 def memory_available():
@@ -72,11 +82,11 @@ def memory_available():
 
 
 def make_work(wanted, need):
-    """A directory of our own, in memory where there is room for the captures and for the rest."""
-    places = [wanted] if wanted else []
-    if not wanted and memory_available() > need + 5 * GIB:
-        places.append("/dev/shm")
-    places += [tempfile.gettempdir()] if not wanted else []
+    """A directory of our own. Captures lie where users have them, on a file system, in its page cache: on
+    /dev/shm mapping costs twice as much or not, by how torn to pieces memory is."""
+    places = [wanted] if wanted else [tempfile.gettempdir(), "/dev/shm"]
+    if memory_available() < need + 5 * GIB:
+        say(f"bench: less than {(need / GIB + 5):.0f} GiB of memory free: captures may be read from disk")
     for place in places:
         if os.path.isdir(place) and shutil.disk_usage(place).free > need + GIB // 2:
             return tempfile.mkdtemp(prefix="weir-bench.", dir=place)
@@ -150,6 +160,8 @@ class Bench:
             command += ["-f", str(flows)] if flows else []
             command += ["-p", str(pps)] if pps else []
             done = run(command + [self.file], {self.other}, self.work, max(self.left(), 1))
+            with open(self.file, "rb") as f:
+                os.fsync(f.fileno())  # nothing is to be written while others are measured
             self.truth = json.loads(done.out)
             self.made = (workload, packets, flows, pps)
         return self.truth
@@ -159,9 +171,9 @@ class Bench:
     def execute(self, command, cores=None, **more):
         return run(command, cores or self.core, self.work, min(300, max(self.left(), 1)), **more)
 
-    def floor(self, verify=False):
+    def floor(self, verify=False, file=None):
         done = self.execute([os.path.join(BUILD, "floor")] + ["-v"] * verify +
-                            [str(self.truth["biflows"]), self.file])
+                            [str(self.truth["biflows"]), file or self.file])
         said = json.loads(done.out)
         return {"run": done, "packets": said["packets"], "octets": said["octets"],
                 "records": said["flows"]}
@@ -171,11 +183,11 @@ class Bench:
         return {"run": done, "packets": json.loads(done.out)["packets"], "octets": None,
                 "records": None}
 
-    def weir(self, output="null:", flows=0, options=(), cores=None, sample=False):
+    def weir(self, output="null:", flows=0, options=(), cores=None, sample=False, file=None):
         """`output` with {port} is sent to the sink. Room for the flows, if not told otherwise, of
         half as much again as there are: a table is sized for what is expected."""
         flows = flows or self.truth["biflows"] * 3 // 2 + 64
-        command = [self.args.weir, "-r", self.file, "--flows", str(flows), "--stats", "json", *options]
+        command = [self.args.weir, "-r", file or self.file, "--flows", str(flows), "--stats", "json", *options]
         sink = Sink(os.path.join(BUILD, "sink"), self.other) if "{port}" in output else None
         try:
             done = self.execute(command + ["-o", output.format(port=sink and sink.port)],
@@ -245,15 +257,19 @@ class Bench:
             "weir ipfix:// to the sink": lambda: self.weir("ipfix://127.0.0.1:{port}?rate=0"),
         }
         results = self.in_turn(contenders, self.rounds)
+        pairs = self.pairs(results)
         if not self.args.quick:
-            results.update(self.extras(name))
+            extras = self.extras(name)
+            pairs += self.pairs(extras)
+            extras.pop("weir null:", None)
+            results.update(extras)
         self.results[name] = {k: {"ns": self.ns(v), "accounted": self.accounted(v)}
                               for k, v in results.items()}
         self.results[name]["truth"] = truth
-        self.say_workload(name, results)
+        self.say_workload(name, results, pairs)
 
     def extras(self, name):
-        """Fewer rounds of what needs longer: text to a file, and much expiry."""
+        """Fewer rounds of what needs longer: text to a file, and much expiry; and `null:` beside them."""
         path = os.path.join(self.work, "flows.json")
 
         def to_json():
@@ -262,7 +278,7 @@ class Bench:
             finally:
                 if os.path.exists(path):
                     os.unlink(path)
-        contenders = {}
+        contenders = {"weir null:": self.weir}
         if shutil.disk_usage(self.work).free > self.truth["biflows"] * 700 + GIB and \
                 memory_available() > self.truth["biflows"] * 900 + 2 * GIB:
             contenders["weir json: to a file"] = to_json
@@ -272,9 +288,9 @@ class Bench:
             hasty = ("--idle-timeout", "0.75", "--active-timeout", "3", "--tcp-linger", "0.1")
             contenders["weir ipfix://, timeouts / 20"] = lambda: self.weir(
                 "ipfix://127.0.0.1:{port}?rate=0", options=hasty)
-        return self.in_turn(contenders, 2)
+        return self.in_turn(contenders, 5 if name in "BD" else 3)
 
-    def say_workload(self, name, results):
+    def say_workload(self, name, results, pairs):
         floor = report.median(self.ns(results["floor"])) if "floor" in results else None
         head = ["", "ns a packet", "times the floor", "packets", "octets", "records", "delivered",
                 "peak RSS MiB"]
@@ -292,21 +308,27 @@ class Bench:
         text = (f"**{name}**: {WORKLOADS[name]}{cut}. Truth of this run: {self.truth['packets']:,} packets, "
                 f"{self.truth['octets']:,} octets, {self.truth['biflows']:,} biflows.\n\n"
                 + report.table(head, rows))
-        notes = self.workload_notes(results)
+        notes = self.workload_notes(results, pairs)
         self.block("workload-" + name, text + ("\n\n" + notes if notes else ""))
 
-    def workload_notes(self, results):
-        """What a record costs, from two outputs of one run."""
+    @staticmethod
+    def pairs(results):
+        """Of each contender that weir's `null:` ran beside: what it cost more, round by round."""
+        null = results.get("weir null:", [])
+        return [(who, [g["run"].cpu_s - n["run"].cpu_s for g, n in zip(got, null)])
+                for who, got in results.items() if null]
+
+    def workload_notes(self, results, pairs):
+        """What a record costs, from two outputs that ran beside each other."""
         null, lines = results.get("weir null:"), []
         if not null:
             return ""
-        base = report.median([r["run"].cpu_s for r in null])
+        above = dict(pairs)
         for who, what in (("weir ipfix:// to the sink", "IPFIX"), ("weir json: to a file", "JSON")):
-            got = results.get(who)
-            if not got or null[-1]["records"] < 100_000:
+            if who not in results or null[-1]["records"] < 100_000:
                 continue
-            extra = report.median([r["run"].cpu_s for r in got]) - base
-            records = got[-1]["said"]["outputs"][0]["records"]
+            extra = report.median(above[who])
+            records = results[who][-1]["said"]["outputs"][0]["records"]
             if extra > 0 and records:
                 lines.append(f"{what}: {extra / records * 1e9:.0f} ns a record sent above `null:`, "
                              f"{records / extra / 1e6:.1f} M records a second a core.")
@@ -427,31 +449,35 @@ class Bench:
             if flows > 2 * packets:
                 self.skip(f"curve: {flows} flows are too many for so few packets")
                 continue
-            # twice the packets where the flows' own are half of all, so that their noise is not
+            # twice the packets where the flows' own are many, so that their noise is not
             more = packets * (2 if flows >= packets else 1)
-            self.capture("U", (more + flows) / self.args.scale, flows)
-            full = self.in_turn({"weir null:": self.weir, "floor": self.floor}, 3)
-            exact = self.accounted(full["weir null:"]) if "weir null:" in full else ("", "")
-            # the opening alone: every flow's first packet, then the end
+            opening_packets = 2 * flows
+            self.capture("U", (more + opening_packets) / self.args.scale, flows)
             total = self.truth["packets"]
-            os.truncate(self.file, 24 + flows * (16 + 64))
-            self.made = None
-            opening = self.in_turn({"weir null:": self.weir, "floor": self.floor}, 3)
+            # the opening alone: every flow's first packet and its answer, then the end
+            begin = os.path.join(self.work, "opening.pcap")
+            copy_start(self.file, begin, 24 + opening_packets * (16 + 64))
+            results = self.in_turn({"weir null:": self.weir, "floor": self.floor,
+                                    "weir null: opening": lambda: self.weir(file=begin),
+                                    "floor opening": lambda: self.floor(file=begin)},
+                                   self.rounds)
+            os.unlink(begin)
+            exact = self.accounted(results["weir null:"]) if "weir null:" in results else ("", "")
             row = [f"{flows:,}"]
             for name in series:
-                if name not in full or name not in opening:
+                if name not in results or name + " opening" not in results:
                     row += ["", ""]
                     continue
-                whole = [r["run"].cpu_s for r in full[name]]
-                begin = report.median([r["run"].cpu_s for r in opening[name]])
-                ns = [(cpu - begin) / (total - flows) * 1e9 for cpu in whole]
+                whole = [r["run"].cpu_s for r in results[name]]
+                ns = [(cpu - r["run"].cpu_s) / (total - opening_packets) * 1e9
+                      for cpu, r in zip(whole, results[name + " opening"])]
                 series[name].append((flows, max(report.median(ns), 0.1)))
                 row += [report.show(ns), f"{report.median(whole) / total * 1e9:.1f}"]
             rows.append(row + list(exact))
         if not any(series.values()):
             return
-        text = ("Packets of flows that are held already, picked alike; beside it the whole run with the "
-                "flows' first packets and their export in it.\n\n" +
+        text = ("Packets of flows that are held already, both directions of them, picked alike; beside it the "
+                "whole run with the flows' first packets and their export in it.\n\n" +
                 report.table(["flows held", "weir", "whole run", "floor", "whole run", "packets",
                               "octets"], rows))
         points = dict(series["weir null:"])
@@ -568,7 +594,7 @@ def parse():
                         help="of " + ",".join(STAGES))
     parser.add_argument("--scale", type=float, default=1.0, help="share of the packets")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--work", help="directory for captures (default: /dev/shm or TMPDIR)",
+    parser.add_argument("--work", help="directory for captures (default: TMPDIR or /tmp)",
                         default=os.environ.get("WEIR_BENCH_DIR"))
     parser.add_argument("--weir", default=os.path.join(ROOT, "weir"))
     parser.add_argument("--limit", type=float, help="seconds for the whole run")
@@ -603,7 +629,7 @@ def main():
     adopt_orphans()
     build_programs()
     load = os.getloadavg()[0]
-    work = make_work(args.work, int((0.4 if args.quick else 2.3) * args.scale * GIB) + (64 << 20))
+    work = make_work(args.work, int((0.6 if args.quick else 4.6) * args.scale * GIB) + (64 << 20))
     start = time.monotonic()
     try:
         bench = Bench(args, work)
