@@ -28,6 +28,13 @@ void message_begin_at(struct message *m, uint8_t *mem)
 	m->len = m->header;
 }
 
+void message_move(struct message *to, struct message *from, uint8_t *mem)
+{
+	*to = *from;
+	to->buf = memcpy(mem, from->buf, from->len);
+	message_abandon(from);
+}
+
 static void put16(uint8_t *p, size_t v)
 {
 	p[0] = (uint8_t)(v >> 8);

@@ -38,6 +38,9 @@ void message_init(struct message *m, struct transport *transport, size_t header,
 /* Begins a message in other memory than the transport's, `max` bytes of it. */
 void message_begin_at(struct message *m, uint8_t *mem);
 
+/* Goes on with `from` in other memory, and forgets it there. */
+void message_move(struct message *to, struct message *from, uint8_t *mem);
+
 /* Would a message of one set with a record of `n` bytes be allowed? */
 bool message_fits(const struct message *m, size_t n);
 

@@ -318,9 +318,13 @@ void output_end(struct output *o, struct pkt_time now)
 
 void output_push(struct output *o)
 {
-	if (o->session != NULL)
+	if (o->session != NULL) {
 		session_push(o->session);
-	else if (o->transport->ops->push != NULL)
+		return;
+	}
+	if (o->begun && o->encoder->ops->push != NULL)
+		o->encoder->ops->push(o->encoder, (struct pkt_time){o->seen_ns});
+	if (o->transport->ops->push != NULL)
 		o->transport->ops->push(o->transport);
 }
 

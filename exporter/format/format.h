@@ -71,6 +71,10 @@ struct format_ops {
 	/* The clock has passed due_ns, or was set back: refresh templates, send what waits. */
 	void (*advance)(struct encoder *enc, struct pkt_time now);
 
+	/* Live: the export thread is about to sleep. Messages that are complete go to the
+	 * transport. NULL: they always do at once. */
+	void (*push)(struct encoder *enc, struct pkt_time now);
+
 	/* The session or file ends: hands everything to the transport. `last`: no other follows. */
 	void (*end)(struct encoder *enc, struct pkt_time now, bool last);
 

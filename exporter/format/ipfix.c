@@ -53,6 +53,7 @@ const struct format_ops ipfix_format = {
 	.record = templated_record,
 	.record_turned = templated_record_turned,
 	.advance = templated_advance,
+	.push = templated_push,
 	.end = templated_end,
 	.abandon = templated_abandon,
 	.close = templated_close,

@@ -49,6 +49,7 @@ const struct format_ops netflow9_format = {
 	.record = templated_record,
 	.record_turned = templated_record_turned,
 	.advance = templated_advance,
+	.push = templated_push,
 	.end = templated_end,
 	.close = templated_close,
 	.split_only = true,

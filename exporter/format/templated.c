@@ -151,27 +151,50 @@ static struct draft *lane_draft(const struct lane *lane)
 	return &lane->draft[lane->complete];
 }
 
-static void send_lane(struct templated *t, struct lane *lane, struct pkt_time now)
+/* The message in the making takes no more. There is one more, always: a lane that is full is sent.
+ */
+static void complete_draft(struct templated *t, struct lane *lane)
 {
-	unsigned n = lane->complete;
-	if (n < t->lane_max && !message_empty(&lane_draft(lane)->message))
-		n++;
-	for (unsigned i = 0; i < n; i++) {
-		if (i < lane->complete)
-			stat_add(&t->base.counters->complete,
-				 -(uint64_t)lane->draft[i].message.flow_records);
+	struct message *m = &lane_draft(lane)->message;
+	if (message_empty(m))
+		return;
+	message_finish(m);
+	stat_add(&t->base.counters->complete, m->flow_records);
+	lane->complete++;
+}
+
+static void send_complete(struct templated *t, struct lane *lane, struct pkt_time now)
+{
+	for (unsigned i = 0; i < lane->complete; i++) {
+		struct draft *d = &lane->draft[i];
+		stat_add(&t->base.counters->complete, -(uint64_t)d->message.flow_records);
 		if (is_refresh_due_by_packets(t))
 			announce(t, now);
-		send_copy(t, &lane->draft[i], now);
+		send_copy(t, d, now);
 	}
 	lane->complete = 0;
+}
+
+/* The same, while the message in the making goes on at the lane's start. */
+static void push_complete(struct templated *t, struct lane *lane, struct pkt_time now)
+{
+	struct draft *d = lane_draft(lane);
+	if (lane->complete == 0)
+		return;
+	send_complete(t, lane, now);
+	if (message_empty(&d->message))
+		return;
+	lane->draft->uptime = d->uptime;
+	message_move(&lane->draft->message, &d->message, lane->mem);
 }
 
 /* All that waits. */
 static void flush(struct templated *t, struct pkt_time now)
 {
-	for (unsigned i = 0; t->lanes != NULL && i < t->set.count; i++)
-		send_lane(t, &t->lanes[i], now);
+	for (unsigned i = 0; t->lanes != NULL && i < t->set.count; i++) {
+		complete_draft(t, &t->lanes[i]);
+		send_complete(t, &t->lanes[i], now);
+	}
 	flush_draft(t, now);
 	t->departure = (struct departure){0};
 }
@@ -197,18 +220,15 @@ static bool uptime_fits(const struct templated *t, const struct place *at)
 	       uptime_reaches(&draft_of((struct templated *)t, at)->uptime, at->dir);
 }
 
-/* The message in the making takes no more. */
 static void close_draft(struct templated *t, const struct place *at, struct pkt_time now)
 {
 	if (at->lane == NULL) {
 		flush_draft(t, now);
 		return;
 	}
-	struct message *m = &lane_draft(at->lane)->message;
-	message_finish(m);
-	stat_add(&t->base.counters->complete, m->flow_records);
-	if (++at->lane->complete == t->lane_max)
-		send_lane(t, at->lane, now);
+	complete_draft(t, at->lane);
+	if (at->lane->complete == t->lane_max)
+		send_complete(t, at->lane, now);
 }
 
 /* v9: with a base that the record's times can be counted from, for the whole message. */
@@ -312,6 +332,15 @@ void templated_record_turned(struct encoder *enc, const struct flow_record *r, s
 	struct templated *t = templated_of(enc);
 	const unsigned i = template_of(t, r);
 	put_record(t, r, i, &t->set.templates[i].turned, &r->dir[FLOW_REVERSE], now);
+}
+
+/* The message in the making of each lane stays, and the order is a matter of when the thread
+ * sleeps: so a replay, whose bytes are always the same, waits for rows. */
+void templated_push(struct encoder *enc, struct pkt_time now)
+{
+	struct templated *t = templated_of(enc);
+	for (unsigned i = 0; t->lanes != NULL && !t->source.run->replay && i < t->set.count; i++)
+		push_complete(t, &t->lanes[i], now);
 }
 
 void templated_end(struct encoder *enc, struct pkt_time now, bool last)

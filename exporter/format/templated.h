@@ -72,6 +72,7 @@ void templated_begin(struct encoder *enc, struct pkt_time now);
 void templated_record(struct encoder *enc, const struct flow_record *r, struct pkt_time now);
 void templated_record_turned(struct encoder *enc, const struct flow_record *r, struct pkt_time now);
 void templated_advance(struct encoder *enc, struct pkt_time now);
+void templated_push(struct encoder *enc, struct pkt_time now);
 void templated_end(struct encoder *enc, struct pkt_time now, bool last);
 void templated_abandon(struct encoder *enc);
 void templated_close(struct encoder *enc);

@@ -23,6 +23,13 @@ static void open_lanes(const char *url)
 	enc->ops->begin(enc, (struct pkt_time){T0});
 }
 
+static void open_live(const char *url)
+{
+	const struct exporter_conf run = {.sampling_n = 1};
+	enc = sink_open(&s, url, &run);
+	enc->ops->begin(enc, (struct pkt_time){T0});
+}
+
 static void give(const struct flow_record *r, unsigned n, int64_t clock)
 {
 	for (unsigned i = 0; i < n; i++)
@@ -179,5 +186,44 @@ Test(lanes, what_is_complete_and_waits_is_in_the_books)
 	cr_expect_eq(stat_get(&s->counters.complete), FOUR);
 	enc->ops->end(enc, (struct pkt_time){T0}, true);
 	cr_expect_eq(stat_get(&s->counters.complete), 0);
+	sink_close(s, enc);
+}
+
+/* It need not wait for a row where the thread has nothing else to do. */
+Test(lanes, live_what_is_complete_leaves_when_the_thread_sleeps)
+{
+	open_live(IPFIX);
+	const struct flow_record a = record_udp4(), b = record_tcp6();
+	const unsigned first = s->count;
+	give(&a, 2 * FOUR + 1, T0);
+	give(&b, 1, T0);
+	enc->ops->push(enc, (struct pkt_time){T0});
+	cr_assert_eq(s->count, first + 2);
+	enc->ops->push(enc, (struct pkt_time){T0});
+	give(&a, FOUR, T0);
+	cr_assert_eq(s->count, first + 2, "the rest is in the making");
+	enc->ops->end(enc, (struct pkt_time){T0}, true);
+	static const unsigned records[] = {FOUR, FOUR, FOUR, 1, 1};
+	cr_assert_eq(s->count, first + 6, "and the totals");
+	uint32_t sequence = number(first, 8, 4);
+	for (unsigned i = 0; i < 5; sequence += records[i++]) {
+		cr_expect_eq(s->message[first + i].records, records[i]);
+		cr_expect_eq(number(first + i, 8, 4), sequence);
+		cr_expect_eq(records_of(first + i, 16, i < 4 ? 8 : 20), records[i]);
+	}
+	cr_expect_eq(number(first + 2, 20, 4), 0xc0000201, "what was moved is whole");
+	cr_expect_eq(stat_get(&s->counters.complete), 0);
+	sink_close(s, enc);
+}
+
+/* Its bytes must not depend on when threads sleep. */
+Test(lanes, a_replay_waits_for_rows)
+{
+	open_lanes(IPFIX);
+	const struct flow_record a = record_udp4();
+	const unsigned first = s->count;
+	give(&a, 2 * FOUR + 1, T0);
+	enc->ops->push(enc, (struct pkt_time){T0});
+	cr_expect_eq(s->count, first);
 	sink_close(s, enc);
 }
