@@ -20,6 +20,13 @@ def median(values):
     return statistics.median(values)
 
 
+def ratio(over, under):
+    """Of runs that took turns the median of the rounds' ratios: what a minute does to both goes out of it."""
+    if len(over) == len(under):
+        return statistics.median(a / b for a, b in zip(over, under))
+    return statistics.median(over) / statistics.median(under)
+
+
 def show(values):
     text = f"{median(values):.1f}"
     return text + (f" ± {100 * spread(values):.0f} %" if len(values) > 1 else "")

@@ -256,7 +256,8 @@ class Bench:
             "weir null:": self.weir,
             "weir ipfix:// to the sink": lambda: self.weir("ipfix://127.0.0.1:{port}?rate=0"),
         }
-        results = self.in_turn(contenders, self.rounds)
+        # B's runs are short: three times as many
+        results = self.in_turn(contenders, self.rounds * (3 if name == "B" else 1))
         pairs = self.pairs(results)
         if not self.args.quick:
             extras = self.extras(name)
@@ -291,7 +292,7 @@ class Bench:
         return self.in_turn(contenders, 5 if name in "BD" else 3)
 
     def say_workload(self, name, results, pairs):
-        floor = report.median(self.ns(results["floor"])) if "floor" in results else None
+        floor = self.ns(results["floor"]) if "floor" in results else None
         head = ["", "ns a packet", "times the floor", "packets", "octets", "records", "delivered",
                 "peak RSS MiB"]
         rows = []
@@ -301,7 +302,7 @@ class Bench:
             delivered = ""
             if last.get("sink"):
                 delivered = report.share(last["sink"]["bytes"], last["said"]["outputs"][0]["bytes"])
-            rows.append([who, report.show(ns), f"{report.median(ns) / floor:.2f}" if floor else "",
+            rows.append([who, report.show(ns), f"{report.ratio(ns, floor):.2f}" if floor else "",
                          *self.accounted(got), last["records"] if last["records"] is not None else "",
                          delivered, f"{last['run'].rss_bytes / (1 << 20):.0f}"])
         cut = " (a cut of it)" if self.truth["packets"] < PACKETS[name] else ""
@@ -354,8 +355,8 @@ class Bench:
         if not results:
             return None
         walls = {k: [r["run"].wall_s / truth["packets"] * 1e9 for r in v] for k, v in results.items()}
-        one = min((report.median(v) for k, v in walls.items() if "-w 1" in k), default=None)
-        rows = [[k, report.show(walls[k]), f"{one / report.median(walls[k]):.2f}" if one else "",
+        one = min((v for k, v in walls.items() if "-w 1" in k), key=report.median, default=None)
+        rows = [[k, report.show(walls[k]), f"{report.ratio(one, walls[k]):.2f}" if one else "",
                  report.show(self.ns(v)), *self.accounted(v)] for k, v in results.items()]
         self.block("workers", "Workload A, `null:`; the speed-up is against the faster of the runs "
                    "with one worker (to reach: 1.4).\n\n" +
@@ -367,11 +368,11 @@ class Bench:
         truth = self.capture("C", 3_000_000 if self.args.quick else 0)
         cap = 1_000_000 if truth["biflows"] > 2_000_000 else max(truth["biflows"] // 8, 64)
         results = self.in_turn({"uncapped": self.weir, f"--flows {cap}": lambda: self.weir(flows=cap)},
-                               3)
+                               self.rounds)
         if not results:
             return
-        base = report.median(self.ns(next(iter(results.values()))))
-        rows = [[k, report.show(self.ns(v)), f"{report.median(self.ns(v)) / base:.2f}",
+        base = self.ns(next(iter(results.values())))
+        rows = [[k, report.show(self.ns(v)), f"{report.ratio(self.ns(v), base):.2f}",
                  *self.accounted(v), v[-1]["records"], v[-1]["said"]["end_resources"]]
                 for k, v in results.items()]
         text = ("Workload C with the table capped (to reach: at most 1.5 times uncapped).\n\n" +
@@ -504,16 +505,16 @@ class Bench:
                           "weir netflow9://": lambda: self.weir("netflow9://127.0.0.1:{port}?rate=0")}
             contenders.update({p.name: lambda p=p: self.peer(p) for p in there if self.has_room(name, p)})
             results = self.in_turn(contenders, 1 if self.args.quick else 2)
-            ns = {k: report.median(self.ns(v)) for k, v in results.items()}
+            ns = {k: self.ns(v) for k, v in results.items()}
             self.results["cut " + name] = {k: {"ns": self.ns(v), "accounted": self.accounted(v)}
                                            for k, v in results.items()}
             for who, got in results.items():
                 rows.append([f"{name}: {who}", report.show(self.ns(got)),
-                             f"{ns[who] / ns['floor']:.1f}" if "floor" in ns else "",
-                             *(f"{ns[who] / ns[w]:.1f}" if w in ns else ""
+                             f"{report.ratio(ns[who], ns['floor']):.1f}" if "floor" in ns else "",
+                             *(f"{report.ratio(ns[who], ns[w]):.1f}" if w in ns else ""
                                for w in ("weir null:", "weir netflow9://")),
                              *self.accounted(got), f"{got[-1]['run'].rss_bytes / (1 << 20):.0f}"])
-            bars[name] = list(ns.items())
+            bars[name] = [(who, report.median(v)) for who, v in ns.items()]
         if not rows:
             return
         text = ("Cuts of " + ("0.5 M" if self.args.quick else "5 M") + " packets, " +
@@ -539,7 +540,7 @@ class Bench:
             ns = self.results.get(key, {})
             if over not in ns or under not in ns:
                 return None
-            return report.median(ns[over]["ns"]) / report.median(ns[under]["ns"])
+            return report.ratio(ns[over]["ns"], ns[under]["ns"])
 
         row("floor / libpcap loop",
             [(ratio(w, "floor", "libpcap loop"), LIMITS["floor"][w]) for w in "ABCD"])
