@@ -134,6 +134,8 @@ class MortalKafka(threading.Thread):
 
     def sessions(self, cut=False):
         """All that is in the topic, a partition each: sessions leave no trace, and copies are allowed."""
+        self._halted.set()  # nobody can read while it is away: it comes back and dies no more
+        self.join(LATE_S)
         return [[transports.of_json(m.payload) for m in self._broker.read()]]
 
     def end(self):
