@@ -1,7 +1,6 @@
 /* The clocks, and the one text form of packet time (RFC 3339). */
 #include "tstamp.h"
 
-#include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
@@ -49,10 +48,9 @@ enum {
 	SECONDS = 64,	 /* most flows of a while began and ended in so many */
 };
 
-/* A second as text. */
+/* A second as text; empty: none yet. */
 struct second {
 	uint64_t s;
-	bool known;
 	char text[SECOND_LEN];
 };
 
@@ -76,10 +74,9 @@ unsigned tstamp_rfc3339(struct pkt_time t, char *buf)
 	const uint64_t s = ns / NS_PER_S;
 	const uint32_t part = (uint32_t)(ns % NS_PER_S);
 	struct second *second = &seconds[s % SECONDS];
-	if (second->s != s || !second->known) {
+	if (second->s != s || *second->text == '\0') {
 		put_second(second->text, s);
 		second->s = s;
-		second->known = true;
 	}
 	memcpy(buf, second->text, SECOND_LEN);
 	char *p = buf + SECOND_LEN;

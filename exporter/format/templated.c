@@ -135,14 +135,12 @@ static bool is_refresh_due_by_packets(const struct templated *t)
 
 /* ---- lanes ---- */
 
-/* Completes the message in the transport's memory. */
+/* A complete message goes to the transport's memory, where it gets its header. */
 static void send_copy(struct templated *t, struct draft *d, struct pkt_time now)
 {
 	struct message *m = &d->message;
-	const size_t len = message_finish(m);
-	uint8_t *loan = t->base.transport->ops->reserve(t->base.transport, len);
-	memcpy(loan, m->buf, len);
-	m->buf = loan;
+	uint8_t *loan = t->base.transport->ops->reserve(t->base.transport, m->len);
+	m->buf = memcpy(loan, m->buf, m->len);
 	send_draft(t, d, now);
 }
 
